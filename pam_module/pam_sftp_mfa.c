@@ -9,7 +9,6 @@
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,6 +25,7 @@
 #define HELPER_USER "sftp-mfa"
 #define CONVERSATION "sftp_mfa_conversation"
 #define MARK "sftp-mfa: the password line of this attempt"
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
     SECONDS = 10,
@@ -33,19 +33,21 @@ enum {
     MOST_HELLO = 2047, /* beside the type byte */
     MOST_ANSWER = 1024,
     MOST_TEXT = 512,
-    MOST_MESSAGES = 17, /* 16 prompts or texts, and the one that ends the line */
-    MOST_PACKET = 1 + MOST_ANSWER,
-    FAIL_DELAY = 2000000, /* microseconds; pam_unix's, so that the time does not tell who refused */
+    MOST_MESSAGES = 17,   /* 16 prompts or texts, and the one that ends the line */
+    MOST_PATH = sizeof(((struct sockaddr_un *)NULL)->sun_path),
+    FAIL_DELAY = 2000000, /* microseconds; pam_unix's, so that time does not tell who refused */
     RETRY_NS = 10000000,
     GOES_ON = -1, /* beside the PAM codes: the line has not ended */
 };
 
 enum line { NO_LINE = 0, PASSWORD_LINE = 1, CODE_LINE = 2, ACCOUNT_LINE = 4 };
+#define AUTH_LINES (PASSWORD_LINE | CODE_LINE)
+#define ALL_LINES (AUTH_LINES | ACCOUNT_LINE)
 
 /* One call from libpam. */
 struct relay {
     pam_handle_t *pamh;
-    int flags;
+    bool silent;
     enum line line;
     const char *path;
     const char *user;
@@ -60,87 +62,74 @@ struct conversation {
     pid_t owner;
 };
 
-static const struct {
+struct rule {
     char type;
     unsigned int lines;
-    size_t least;
-    size_t most;
-} MESSAGES[] = {
-    {'P', PASSWORD_LINE | CODE_LINE, 1, MOST_TEXT},
-    {'T', PASSWORD_LINE | CODE_LINE | ACCOUNT_LINE, 1, MOST_TEXT},
-    {'N', PASSWORD_LINE, 1, MOST_ANSWER},
-    {'S', PASSWORD_LINE, 0, 0},
-    {'G', PASSWORD_LINE | CODE_LINE | ACCOUNT_LINE, 0, 0},
-    {'D', PASSWORD_LINE | CODE_LINE | ACCOUNT_LINE, 0, 0},
-    {'U', PASSWORD_LINE | CODE_LINE | ACCOUNT_LINE, 0, 0},
+    size_t least, most;
+    int result;
+};
+
+static const struct rule RULES[] = {
+    {'P', AUTH_LINES, 1, MOST_TEXT, GOES_ON},
+    {'T', ALL_LINES, 1, MOST_TEXT, GOES_ON},
+    {'N', PASSWORD_LINE, 0, MOST_ANSWER, PAM_IGNORE},
+    {'S', PASSWORD_LINE, 0, 0, PAM_IGNORE},
+    {'G', ALL_LINES, 0, 0, PAM_SUCCESS},
+    {'D', AUTH_LINES, 0, 0, PAM_AUTH_ERR},
+    {'D', ACCOUNT_LINE, 0, 0, PAM_PERM_DENIED},
+    {'U', ALL_LINES, 0, 0, PAM_AUTHINFO_UNAVAIL},
 };
 
 /* The arguments */
 
-static const char *value_of(const char *argument, const char *name)
+static bool take_seconds(int *seconds, const char *value)
 {
-    size_t length = strlen(name);
+    bool first = *seconds == 0;
 
-    return strncmp(argument, name, length) == 0 ? argument + length : NULL;
-}
-
-static bool take_seconds(struct relay *relay, const char *value)
-{
-    bool first = relay->seconds == 0;
-    int seconds = 0;
-
-    for (; *value >= '0' && *value <= '9' && seconds <= MOST_SECONDS; value++)
-        seconds = 10 * seconds + (*value - '0');
-    relay->seconds = seconds;
-    return first && *value == '\0' && seconds >= 1 && seconds <= MOST_SECONDS;
+    for (; *value >= '0' && *value <= '9' && *seconds <= MOST_SECONDS; value++)
+        *seconds = 10 * *seconds + (*value - '0');
+    return first && *value == '\0' && *seconds >= 1 && *seconds <= MOST_SECONDS;
 }
 
 static bool take_argument(struct relay *relay, const char *argument)
 {
-    const char *value;
+    const char *equals = strchr(argument, '=');
+    const char *value = equals == NULL ? "" : equals + 1;
     bool good = false;
 
     if (strcmp(argument, "password") == 0 || strcmp(argument, "code") == 0) {
         good = relay->line == NO_LINE;
         relay->line = argument[0] == 'p' ? PASSWORD_LINE : CODE_LINE;
-    } else if ((value = value_of(argument, "socket=")) != NULL) {
-        good = relay->path == NULL && value[0] == '/' &&
-               strlen(value) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
+    } else if (strncmp(argument, "socket=", 7) == 0) {
+        good = relay->path == NULL && value[0] == '/' && strlen(value) < MOST_PATH;
         relay->path = value;
-    } else if ((value = value_of(argument, "user=")) != NULL) {
+    } else if (strncmp(argument, "user=", 5) == 0) {
         good = relay->user == NULL && value[0] != '\0';
         relay->user = value;
-    } else if ((value = value_of(argument, "timeout=")) != NULL) {
-        good = take_seconds(relay, value);
+    } else if (strncmp(argument, "timeout=", 8) == 0) {
+        good = take_seconds(&relay->seconds, value);
     }
     return good;
 }
 
 static bool take_arguments(struct relay *relay, int argc, const char **argv)
 {
-    bool good = true;
+    const char *wrong = NULL;
 
-    for (int i = 0; good && i < argc; i++) {
-        good = take_argument(relay, argv[i]);
-        if (!good)
-            pam_syslog(relay->pamh, LOG_ERR,
-                       "argument \"%.200s\" is unknown, malformed, given twice or not for this "
-                       "line: mend the PAM service file; refusing",
-                       argv[i]);
-    }
-    if (good && relay->line == NO_LINE) {
-        good = false;
+    for (int i = 0; wrong == NULL && i < argc; i++)
+        if (!take_argument(relay, argv[i]))
+            wrong = argv[i];
+    if (wrong == NULL && relay->line == NO_LINE)
+        wrong = "neither password nor code";
+    if (wrong != NULL)
         pam_syslog(relay->pamh, LOG_ERR,
-                   "an auth line needs the argument \"password\" or \"code\": mend the PAM service "
-                   "file; refusing");
-    }
-    if (relay->path == NULL)
-        relay->path = SOCKET_PATH;
-    if (relay->user == NULL)
-        relay->user = HELPER_USER;
-    if (relay->seconds == 0)
-        relay->seconds = SECONDS;
-    return good;
+                   "bad argument (%.200s): unknown, malformed, given twice or not for this line; "
+                   "mend the PAM service file; refusing",
+                   wrong);
+    relay->path = relay->path == NULL ? SOCKET_PATH : relay->path;
+    relay->user = relay->user == NULL ? HELPER_USER : relay->user;
+    relay->seconds = relay->seconds == 0 ? SECONDS : relay->seconds;
+    return wrong == NULL;
 }
 
 /* Reaching the helper: each step answers NULL, or why not */
@@ -153,11 +142,6 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int64_t deadline_of(const struct relay *relay)
-{
-    return now_ms() + (int64_t)relay->seconds * 1000;
-}
-
 static const char *find_user(const char *name, uid_t *uid)
 {
     struct passwd entry;
@@ -165,34 +149,29 @@ static const char *find_user(const char *name, uid_t *uid)
     char buffer[4096];
 
     (void)getpwnam_r(name, &entry, buffer, sizeof(buffer), &found);
-    if (found != NULL)
-        *uid = found->pw_uid;
-    return found != NULL ? NULL : "the helper's user (argument user=) does not exist";
-}
-
-static bool owned(const struct stat *file, uid_t helper)
-{
-    return file->st_uid == 0 || file->st_uid == helper;
+    *uid = found == NULL ? 0 : found->pw_uid;
+    return found == NULL ? "its user, argument user=, does not exist" : NULL;
 }
 
 static const char *check_path(const char *path, uid_t helper)
 {
-    char directory[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+    char folder[MOST_PATH];
     size_t length = (size_t)(strrchr(path, '/') - path);
     struct stat parent;
     struct stat file;
     const char *wrong = NULL;
 
-    memcpy(directory, path, length + 1);
-    directory[length > 0 ? length : 1] = '\0';
-    if (lstat(directory, &parent) != 0 || lstat(path, &file) != 0)
+    memcpy(folder, path, length + 1);
+    folder[length > 0 ? length : 1] = '\0';
+    if (lstat(folder, &parent) != 0 || lstat(path, &file) != 0)
         wrong = strerror(errno);
-    else if (!S_ISDIR(parent.st_mode) || !owned(&parent, helper))
-        wrong = "its folder must be one of root's or of the helper's user, and no link";
+    else if (!S_ISDIR(parent.st_mode) || !S_ISSOCK(file.st_mode))
+        wrong = "not a socket in a folder, or a link";
+    else if ((parent.st_uid != 0 && parent.st_uid != helper) ||
+             (file.st_uid != 0 && file.st_uid != helper))
+        wrong = "socket or folder belongs to neither root nor the helper's user";
     else if ((parent.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        wrong = "its folder must not be writable by group or others";
-    else if (!S_ISSOCK(file.st_mode) || !owned(&file, helper))
-        wrong = "it must be a socket of root's or of the helper's user, and no link";
+        wrong = "its folder may be written by group or others";
     return wrong;
 }
 
@@ -200,7 +179,7 @@ static const char *connect_to(struct relay *relay)
 {
     const struct timespec pause = {.tv_nsec = RETRY_NS};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int64_t deadline = deadline_of(relay);
+    int64_t deadline = now_ms() + (int64_t)relay->seconds * 1000;
     bool connected = false;
     bool again = true;
 
@@ -220,15 +199,16 @@ static const char *check_peer(int fd, uid_t helper)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
-    bool good = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-                (peer.uid == 0 || peer.uid == helper);
+    bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
 
-    return good ? NULL : "who listens is neither root nor the helper's user";
+    return known && (peer.uid == 0 || peer.uid == helper)
+               ? NULL
+               : "who listens there is neither root nor the helper's user";
 }
 
 static bool reach_helper(struct relay *relay)
 {
-    uid_t helper = 0;
+    uid_t helper;
     const char *wrong = find_user(relay->user, &helper);
 
     if (wrong == NULL)
@@ -244,11 +224,12 @@ static bool reach_helper(struct relay *relay)
     return wrong == NULL;
 }
 
-/* Packets: a failure is told by errno */
+/* Packets: errno tells of a failure */
 
-static bool await(int fd, short event, int64_t deadline)
+static bool await(const struct relay *relay, short event)
 {
-    struct pollfd ready = {.fd = fd, .events = event};
+    struct pollfd ready = {.fd = relay->fd, .events = event};
+    int64_t deadline = now_ms() + (int64_t)relay->seconds * 1000;
     int count;
 
     do {
@@ -262,51 +243,39 @@ static bool await(int fd, short event, int64_t deadline)
 
 static bool receive(const struct relay *relay, char *packet, size_t size, size_t *length)
 {
-    int64_t deadline = deadline_of(relay);
-    ssize_t count;
+    ssize_t count = -1;
 
-    do {
-        count = await(relay->fd, POLLIN, deadline) ? recv(relay->fd, packet, size, 0) : -1;
-    } while (count < 0 && (errno == EAGAIN || errno == EINTR));
+    if (await(relay, POLLIN))
+        count = recv(relay->fd, packet, size, 0);
     if (count == 0)
         errno = ECONNRESET;
     *length = count > 0 ? (size_t)count : 0;
     return count > 0;
 }
 
-/* The helper speaks in turn: what came before we said this cannot be an answer to it. */
-static bool quiet(int fd)
-{
-    char first;
-    ssize_t count = recv(fd, &first, 1, MSG_PEEK);
-
-    if (count >= 0)
-        errno = count > 0 ? EPROTO : ECONNRESET;
-    return count < 0 && errno == EAGAIN;
-}
-
-/* Sent from where it lies, so that no copy of an answer is left to wipe. */
+/* Payloads leave from where they lie, so that no copy of an answer is left to wipe. */
 static bool tell(const struct relay *relay, char type, char *payload, size_t length)
 {
-    struct iovec parts[] = {{.iov_base = &type, .iov_len = 1},
-                            {.iov_base = payload, .iov_len = length}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    int64_t deadline = deadline_of(relay);
-    ssize_t count = -1;
+    struct iovec parts[] = {{&type, 1}, {payload, length}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = LENGTH(parts)};
+    char early;
+    ssize_t count = recv(relay->fd, &early, 1, MSG_PEEK);
 
-    if (quiet(relay->fd)) {
+    if (count >= 0) {
+        /* What the helper said before it was told cannot be an answer to it. */
+        errno = count > 0 ? EPROTO : ECONNRESET;
+        count = -1;
+    } else {
         do {
             count = sendmsg(relay->fd, &message, MSG_NOSIGNAL);
-        } while (count < 0 &&
-                 (errno == EINTR || (errno == EAGAIN && await(relay->fd, POLLOUT, deadline))));
+        } while (count < 0 && (errno == EINTR || (errno == EAGAIN && await(relay, POLLOUT))));
     }
     return count >= 0;
 }
 
 static int broken(const struct relay *relay)
 {
-    pam_syslog(relay->pamh, LOG_ERR,
-               "the helper at %s failed in mid-conversation (%m): see its log; refusing",
+    pam_syslog(relay->pamh, LOG_ERR, "the helper at %s failed (%m): see its log; refusing",
                relay->path);
     return PAM_AUTHINFO_UNAVAIL;
 }
@@ -315,85 +284,75 @@ static int broken(const struct relay *relay)
 
 static bool append(char *hello, size_t *length, const char *item)
 {
-    size_t size = item == NULL ? 0 : strlen(item);
+    size_t size = strlen(item);
     bool fits = size < MOST_HELLO - *length;
 
     if (fits) {
-        hello[(*length)++] = '\0';
-        if (size > 0)
-            memcpy(hello + *length, item, size);
-        *length += size;
+        hello[*length] = '\0';
+        memcpy(hello + *length + 1, item, size);
+        *length += 1 + size;
     }
     return fits;
 }
 
-/* The payload of `H`. The names are a stranger's: carried as bytes, and never logged. */
+/* The names are a stranger's: carried as bytes, never logged. */
 static bool compose_hello(const struct relay *relay, char *hello, size_t *length)
 {
     static const int ITEMS[] = {PAM_SERVICE, PAM_USER, PAM_RHOST, PAM_TTY};
-    const char *user = NULL;
-    bool fits = true;
+    const char *user;
+    bool good;
 
     hello[0] = '1';
     *length = 1;
-    fits = append(hello, length, relay->line == ACCOUNT_LINE ? "account" : "auth");
-    /* Names the user to libpam, if nobody has: the stack must not ask for another one later. */
-    if (pam_get_user(relay->pamh, &user, NULL) != PAM_SUCCESS) {
-        fits = false;
-        pam_syslog(relay->pamh, LOG_NOTICE, "there is no user name: refusing");
-    }
-    for (size_t i = 0; fits && i < sizeof(ITEMS) / sizeof(ITEMS[0]); i++) {
+    /* This also names the user for good where the application did not, so that no later module
+     * asks for another one. */
+    good = pam_get_user(relay->pamh, &user, NULL) == PAM_SUCCESS &&
+           append(hello, length, relay->line == ACCOUNT_LINE ? "account" : "auth");
+    for (size_t i = 0; good && i < LENGTH(ITEMS); i++) {
         const void *item = NULL;
         (void)pam_get_item(relay->pamh, ITEMS[i], &item);
-        fits = append(hello, length, item);
-        if (!fits)
-            pam_syslog(relay->pamh, LOG_NOTICE,
-                       "the names of user, host and terminal exceed %d bytes: refusing",
-                       MOST_HELLO);
+        good = append(hello, length, item == NULL ? "" : item);
     }
-    return fits;
+    if (!good)
+        pam_syslog(relay->pamh, LOG_NOTICE, "no user name, or names above %d bytes: refusing",
+                   MOST_HELLO);
+    return good;
 }
 
 static bool open_conversation(struct relay *relay)
 {
     char hello[MOST_HELLO];
     size_t length;
-    bool opened = false;
+    bool opened = compose_hello(relay, hello, &length) && reach_helper(relay);
 
-    if (compose_hello(relay, hello, &length) && reach_helper(relay)) {
-        opened = tell(relay, 'H', hello, length);
-        if (!opened)
-            (void)broken(relay);
+    if (opened && !tell(relay, 'H', hello, length)) {
+        opened = false;
+        (void)broken(relay);
     }
     return opened;
 }
 
 static void wipe(char *answer)
 {
-    if (answer != NULL) {
+    if (answer != NULL)
         explicit_bzero(answer, strlen(answer));
-        free(answer);
-    }
+    free(answer);
 }
 
 static int ask(struct relay *relay, const char *prompt)
 {
     char *answer = NULL;
-    size_t length;
-    bool carried;
     int result = PAM_AUTHINFO_UNAVAIL;
 
     relay->asked = true;
-    /* A failed conversation is a client that left or cannot be asked; libpam logs it. sshd takes
-     * every code as "refused" but PAM_MAXTRIES and PAM_ACCT_EXPIRED, which would end more than
-     * this attempt; so it shares the code of all that is not an answer. */
+    /* When this fails the client has left or cannot be asked, and libpam logs it. sshd takes any
+     * code as a refusal, but PAM_MAXTRIES and PAM_ACCT_EXPIRED as the end of more than this
+     * attempt; so it is the code of all breakage. */
     if (pam_prompt(relay->pamh, PAM_PROMPT_ECHO_OFF, &answer, "%s", prompt) == PAM_SUCCESS) {
-        length = answer == NULL ? 0 : strlen(answer);
-        carried = answer != NULL && length <= MOST_ANSWER;
-        if (tell(relay, carried ? 'A' : 'X', answer, carried ? length : 0))
-            result = GOES_ON;
-        else
-            result = broken(relay);
+        size_t length = answer == NULL ? 0 : strlen(answer);
+        bool carried = answer != NULL && length <= MOST_ANSWER;
+        bool told = carried ? tell(relay, 'A', answer, length) : tell(relay, 'X', NULL, 0);
+        result = told ? GOES_ON : broken(relay);
     }
     wipe(answer);
     return result;
@@ -408,88 +367,59 @@ static void ask_in_vain(const struct relay *relay)
     wipe(answer);
 }
 
-static int show(const struct relay *relay, const char *text)
+static const struct rule *find_rule(enum line line, const char *packet, size_t length)
 {
-    /* A text that a client cannot show makes a login no less right. */
-    if (((unsigned int)relay->flags & PAM_SILENT) == 0)
-        (void)pam_prompt(relay->pamh, PAM_TEXT_INFO, NULL, "%s", text);
-    return GOES_ON;
+    const struct rule *found = NULL;
+
+    for (const struct rule *rule = RULES; rule < RULES + LENGTH(RULES); rule++)
+        if (rule->type == packet[0] && (rule->lines & line) != 0 && length > rule->least &&
+            length <= 1 + rule->most && memchr(packet, '\0', length) == NULL)
+            found = rule;
+    return found;
 }
 
-static int pass_on(const struct relay *relay, const char *password)
+static int heed(struct relay *relay, const struct rule *rule, const char *payload)
 {
-    int result = PAM_IGNORE;
+    int result = rule->result;
 
-    if (pam_set_item(relay->pamh, PAM_AUTHTOK, password) != PAM_SUCCESS) {
+    if (rule->type == 'P') {
+        result = ask(relay, payload);
+    } else if (rule->type == 'T' && !relay->silent) {
+        /* A text that a client does not show makes the login no less right. */
+        (void)pam_prompt(relay->pamh, PAM_TEXT_INFO, NULL, "%s", payload);
+    } else if (rule->type == 'N' &&
+               pam_set_item(relay->pamh, PAM_AUTHTOK, payload) != PAM_SUCCESS) {
         result = PAM_AUTHINFO_UNAVAIL;
         pam_syslog(relay->pamh, LOG_ERR, "libpam does not take the password: refusing");
-    }
-    return result;
-}
-
-static int heed(struct relay *relay, char type, const char *payload)
-{
-    int result;
-
-    switch (type) {
-    case 'P':
-        result = ask(relay, payload);
-        break;
-    case 'T':
-        result = show(relay, payload);
-        break;
-    case 'N':
-        result = pass_on(relay, payload);
-        break;
-    case 'S':
-        result = PAM_IGNORE;
-        break;
-    case 'G':
-        result = PAM_SUCCESS;
-        break;
-    case 'D':
-        result = relay->line == ACCOUNT_LINE ? PAM_PERM_DENIED : PAM_AUTH_ERR;
-        break;
-    default: /* U */
-        result = PAM_AUTHINFO_UNAVAIL;
+    } else if (rule->type == 'U') {
         pam_syslog(relay->pamh, LOG_ERR, "the helper at %s cannot decide: see its log; refusing",
                    relay->path);
     }
     return result;
 }
 
-static bool lawful(enum line line, const char *packet, size_t length)
-{
-    size_t size = length - 1;
-    bool good = false;
-
-    for (size_t i = 0; i < sizeof(MESSAGES) / sizeof(MESSAGES[0]); i++)
-        if (MESSAGES[i].type == packet[0])
-            good = (MESSAGES[i].lines & line) != 0 && size >= MESSAGES[i].least &&
-                   size <= MESSAGES[i].most && memchr(packet + 1, '\0', size) == NULL;
-    return good;
-}
-
 /* Runs one line of the stack to its end. */
 static int exchange(struct relay *relay)
 {
-    char packet[MOST_PACKET + 2]; /* a byte more than lawful, so that too long shows, and a NUL */
+    char packet[1 + MOST_ANSWER + 2]; /* a byte too many, so that too long shows, and a NUL */
     size_t length;
     int messages = 0;
     int result = GOES_ON;
 
     while (result == GOES_ON) {
+        const struct rule *rule = NULL;
         if (!receive(relay, packet, sizeof(packet) - 1, &length)) {
             result = broken(relay);
-        } else if (!lawful(relay->line, packet, length) || ++messages > MOST_MESSAGES) {
+        } else if ((rule = find_rule(relay->line, packet, length)) == NULL ||
+                   ++messages > MOST_MESSAGES) {
             result = PAM_AUTHINFO_UNAVAIL;
             pam_syslog(relay->pamh, LOG_ERR,
-                       "the helper at %s sent what this line does not take (type 0x%02x, %zu "
-                       "bytes, after %d): are both of one version? refusing",
+                       "the helper at %s sent what this line does not take (type 0x%02x, %zu bytes,"
+                       " after %d): are both of one version? refusing",
                        relay->path, (unsigned int)(unsigned char)packet[0], length, messages);
         } else {
             packet[length] = '\0';
-            result = heed(relay, packet[0], packet + 1);
+            result = heed(relay, rule, packet + 1);
         }
         explicit_bzero(packet, sizeof(packet));
     }
@@ -498,15 +428,14 @@ static int exchange(struct relay *relay)
 
 /* Keeping it from line to line */
 
-/* An attempt of the `password` method, which failed, leaves its conversation in the monitor's
- * handle, and the child that sshd forks for keyboard-interactive has a copy: shut it for both, so
- * that the helper hears of the end. */
 static void end_conversation(pam_handle_t *pamh, void *data, int status)
 {
     struct conversation *kept = data;
 
     (void)pamh;
     if (kept != NULL) {
+        /* A child of sshd may have a copy, forked with the handle: end it for all of them, so
+         * that the helper hears of it, unless libpam says that this is the copy. */
         if (((unsigned int)status & PAM_DATA_SILENT) == 0)
             (void)shutdown(kept->fd, SHUT_RDWR);
         (void)close(kept->fd);
@@ -532,17 +461,14 @@ static int keep_conversation(struct relay *relay)
     struct conversation *kept = malloc(sizeof(*kept));
     int result = PAM_AUTHINFO_UNAVAIL;
 
-    if (kept != NULL) {
-        kept->fd = relay->fd;
-        kept->owner = getpid();
-        /* libpam forgets PAM_OLDAUTHTOK when a pam_authenticate starts and when it ends, and no
-         * module needs it there: it tells the `code` line that this line ran in the same one. */
-        if (pam_set_item(relay->pamh, PAM_OLDAUTHTOK, MARK) == PAM_SUCCESS &&
-            pam_set_data(relay->pamh, CONVERSATION, kept, end_conversation) == PAM_SUCCESS)
-            result = PAM_IGNORE;
-    }
-    if (result == PAM_IGNORE) {
+    if (kept != NULL)
+        *kept = (struct conversation){.fd = relay->fd, .owner = getpid()};
+    /* libpam forgets PAM_OLDAUTHTOK when a pam_authenticate starts and when it ends, and no auth
+     * module needs it: it tells the `code` line that this line ran in the same one. */
+    if (kept != NULL && pam_set_item(relay->pamh, PAM_OLDAUTHTOK, MARK) == PAM_SUCCESS &&
+        pam_set_data(relay->pamh, CONVERSATION, kept, end_conversation) == PAM_SUCCESS) {
         relay->fd = -1;
+        result = PAM_IGNORE;
     } else {
         free(kept);
         pam_syslog(relay->pamh, LOG_ERR, "libpam does not keep the conversation: refusing");
@@ -577,8 +503,8 @@ static int run_code_line(struct relay *relay)
     (void)pam_get_item(relay->pamh, PAM_OLDAUTHTOK, &mark);
     if (kept == NULL || kept->owner != getpid() || mark == NULL || strcmp(mark, MARK) != 0) {
         pam_syslog(relay->pamh, LOG_ERR,
-                   "no conversation of this attempt: a line with \"password\" must come before the "
-                   "one with \"code\", mend the PAM service file; refusing");
+                   "the line with password did not run before the one with code: mend the PAM "
+                   "service file; refusing");
     } else {
         relay->fd = kept->fd;
         result = tell(relay, 'C', NULL, 0) ? exchange(relay) : broken(relay);
@@ -588,7 +514,8 @@ static int run_code_line(struct relay *relay)
 
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-    struct relay relay = {.pamh = pamh, .flags = flags, .line = NO_LINE, .fd = -1};
+    bool silent = ((unsigned int)flags & PAM_SILENT) != 0;
+    struct relay relay = {.pamh = pamh, .silent = silent, .line = NO_LINE, .fd = -1};
     int result = PAM_AUTHINFO_UNAVAIL;
 
     if (take_arguments(&relay, argc, argv))
@@ -602,7 +529,8 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 
 int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-    struct relay relay = {.pamh = pamh, .flags = flags, .line = ACCOUNT_LINE, .fd = -1};
+    bool silent = ((unsigned int)flags & PAM_SILENT) != 0;
+    struct relay relay = {.pamh = pamh, .silent = silent, .line = ACCOUNT_LINE, .fd = -1};
     int result = PAM_AUTHINFO_UNAVAIL;
 
     if (take_arguments(&relay, argc, argv) && open_conversation(&relay))
@@ -612,12 +540,12 @@ int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
     return result;
 }
 
-/* Under keyboard-interactive libpam takes the stack's jumps from what setcred returns. */
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     (void)flags;
     (void)argc;
     (void)argv;
     drop_conversation(pamh);
+    /* Under keyboard-interactive libpam steers the stack's jumps by this very code. */
     return PAM_SUCCESS;
 }

@@ -1,0 +1,1 @@
+"""The way in through sshd: the helper that the PAM module talks with."""

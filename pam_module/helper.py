@@ -1,0 +1,153 @@
+"""The helper's life: its socket, its sessions, its clean end."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import resource
+import signal
+import socket
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pam_module.conversation import Prompts
+from pam_module.dialogue import Dialogue
+from pam_module.session import Session
+from store.opening import Store
+from store.settings import PamSettings
+
+_log = logging.getLogger("sftp_mfa.pam")
+
+_WORKERS = 8
+_BACKLOG = 1024
+_SWEEP_SECONDS = 2.0
+_FIRST_PASSED_DESCRIPTOR = 3  # sd_listen_fds(3)
+_SPARE_DESCRIPTORS = 64
+_PEER = struct.Struct("3i")
+
+
+class HelperError(Exception):
+    """The helper cannot start; the text tells the operator why."""
+
+
+class Helper:
+    """Accepts relays and keeps their sessions."""
+
+    def __init__(self, store: Store, settings: PamSettings) -> None:
+        """Serve that store."""
+        self._store = store
+        self._settings = settings
+        self._prompts = Prompts(settings.password_prompt, settings.code_prompt)
+        self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="step")
+        self._sessions: set[Session] = set()
+        self._most = settings.max_conversations
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        self._most = min(self._most, _raise_descriptor_limit())
+        listener.setblocking(False)  # noqa: FBT003
+        loop.add_reader(listener.fileno(), self._accept, listener, loop)
+        _notify(b"READY=1")
+        _log.info("ready on %s", self._settings.socket)
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _SWEEP_SECONDS)
+            now = loop.time()
+            for session in list(self._sessions):
+                session.expire(now)
+        _notify(b"STOPPING=1")
+        loop.remove_reader(listener.fileno())
+        listener.close()
+        for session in list(self._sessions):
+            session.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        _log.info("stopped")
+
+    def _accept(self, listener: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                _log.error("out of file descriptors: raise LimitNOFILE")
+            return
+        if _peer_uid(connection) != 0 or len(self._sessions) >= self._most:
+            _log.error("hung up on a peer that is not root, or above pam.max_conversations")
+            connection.close()
+            return
+        connection.setblocking(False)  # noqa: FBT003
+        dialogue = Dialogue(self._store.authentication, self._prompts)
+        session = Session(connection, dialogue, loop, self._executor, self._sessions.discard)
+        self._sessions.add(session)
+        session.start(self._settings.prompt_seconds)
+
+
+def listen(path: Path) -> socket.socket:
+    """Give the socket that the service manager passed, or make one at that path.
+
+    A socket that nobody serves any more is replaced; HelperError if another helper serves it.
+    """
+    if os.environ.get("LISTEN_PID") == str(os.getpid()):
+        return socket.socket(fileno=_FIRST_PASSED_DESCRIPTOR)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        _remove_stale(path)
+        mask = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(mask)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        message = f"{path}: {error.strerror}"
+        raise HelperError(message) from error
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    message = f"{path}: another helper serves this socket"
+    raise HelperError(message)
+
+
+def run(store: Store, settings: PamSettings) -> None:
+    """Serve the relays of this host until told to stop."""
+    listener = listen(Path(settings.socket))
+    asyncio.run(Helper(store, settings).serve(listener))
+    store.close()
+
+
+def _peer_uid(connection: socket.socket) -> int:
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    _, uid, _ = _PEER.unpack(data)
+    return int(uid)
+
+
+def _raise_descriptor_limit() -> int:
+    """Allow as many connections as the system lets; give how many that is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(1, hard - _SPARE_DESCRIPTORS)
+
+
+def _notify(state: bytes) -> None:
+    """Tell the service manager (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    name = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
+        channel.sendto(state, name)

@@ -1,0 +1,103 @@
+"""`sftp-mfa`: what the operator of a host runs."""
+
+from pathlib import Path
+
+import click
+
+from scripts import privileges
+from scripts.command_line import config_option, guarded, load_settings, log_to_stderr
+from store.clock import system_clock, system_randomness
+from store.database import sqlite_path
+from store.errors import KeyFileError
+from store.opening import open_store
+from store.sealing import create_key_file, load_keyring
+from store.settings import Settings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sftp-mfa")
+def main() -> None:
+    """Run and look after sftp-mfa on this host."""
+
+
+@main.command("serve-pam")
+@config_option
+@guarded
+def serve_pam(config: Path) -> None:
+    """Serve the PAM module of this host's sshd, in the foreground.
+
+    Started as root, it goes on as the service's user.
+
+    \b
+    Example:
+      sftp-mfa serve-pam --config /etc/sftp-mfa/config.toml
+    """
+    from pam_module.helper import run  # noqa: PLC0415 - asyncio is for this command only
+
+    log_to_stderr()
+    settings = load_settings(config)
+    privileges.make_folder(Path(settings.pam.socket).parent, settings, 0o755)
+    privileges.become_service(settings)
+    run(open_store(settings), settings.pam)
+
+
+@main.command("check-config")
+@config_option
+@guarded
+def check_config(config: Path) -> None:
+    """Check configuration, key file and store, and say what is wrong.
+
+    \b
+    Example:
+      sftp-mfa check-config --config /etc/sftp-mfa/config.toml
+    """
+    settings = load_settings(config)
+    privileges.become_service(settings)
+    store = open_store(settings)
+    store.check()
+    store.close()
+    click.echo(f"{config}: good; the store answers and has the right schema")
+
+
+@main.command("upgrade-store")
+@config_option
+@guarded
+def upgrade_store(config: Path) -> None:
+    """Make the store, or move its schema to this version's; safe to repeat.
+
+    Run it once on one host after each upgrade of the program. Where there is no store yet, it
+    makes the key file too. Keep a copy of that file in a safe place: without it the store's
+    secrets are lost.
+
+    \b
+    Example:
+      sftp-mfa upgrade-store --config /etc/sftp-mfa/config.toml
+    """
+    # Alembic is large, and needed by no other command.
+    from store.upgrade import upgrade_store as upgrade  # noqa: PLC0415
+
+    settings = load_settings(config)
+    _make_key_file(settings)
+    path = sqlite_path(settings.store.url)
+    if path is not None:
+        privileges.make_folder(path.parent, settings, 0o700)
+    privileges.become_service(settings)
+    keyring = load_keyring(Path(settings.store.key_file), system_randomness)
+    before, after = upgrade(settings.store, keyring, system_clock, system_randomness)
+    if before == after:
+        click.echo(f"the store has schema {after} already")
+    else:
+        click.echo(f"the store now has schema {after} (before: {before or 'none'})")
+
+
+def _make_key_file(settings: Settings) -> None:
+    from store.upgrade import store_exists  # noqa: PLC0415
+
+    path = Path(settings.store.key_file)
+    if path.exists():
+        return
+    if store_exists(settings.store):
+        message = f"{path} is missing, but there is a store already: restore the file from a copy"
+        raise KeyFileError(message)
+    create_key_file(path, privileges.service_account(settings).pw_gid, system_randomness)
+    click.echo(f"made the key file {path}: keep a copy of it in a safe place")

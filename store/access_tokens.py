@@ -1,0 +1,256 @@
+"""Access tokens: random, shown once, given in place of a password (and then no code is asked).
+
+`smfa_` + 8 characters of public id + 43 of secret + 6 of CRC-32, letters and digits only. The
+checksum lets a scanner for leaked secrets, and us, tell a token from a password without a look
+into the store. The secret has 256 random bits, so that a plain SHA-256 of it is safe to store:
+nobody can try them all, and a slow hash would only slow down every login.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+
+from store.audit import Actor, Entry, Event
+from store.clock import Randomness, from_milliseconds, to_milliseconds, when
+from store.decisions import Attempt, Decision, Denied, Granted, Protocol, Reason
+from store.errors import NotFoundError, RequestError
+from store.names import factor_name
+from store.schema import access_tokens, accounts
+from store.secret import Secret
+from store.unit_of_work import UnitsOfWork
+
+PREFIX = "smfa_"
+_ID_LENGTH = 8
+_SECRET_LENGTH = 43
+_CHECK_LENGTH = 6
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TOKEN = re.compile(r"smfa_(?P<id>[0-9A-Za-z]{8})(?P<secret>[0-9A-Za-z]{43})[0-9A-Za-z]{6}")
+_USE_NOTED_EVERY = 60_000
+
+
+class Scope(StrEnum):
+    """What a token opens."""
+
+    SFTP = "sftp"
+    API = "api"
+
+
+_SCOPE_OF = {Protocol.SSH: Scope.SFTP, Protocol.API: Scope.API}
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What may be shown of a token after its creation."""
+
+    id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    networks: tuple[str, ...]
+    """CIDR; empty: from everywhere."""
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    last_used_address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A token that somebody gave, taken apart."""
+
+    id: str
+    digest: bytes
+
+
+def parse(text: str) -> Presented | None:
+    """Take a token apart; None when the text is no token (and so may be a password)."""
+    match = _TOKEN.fullmatch(text)
+    if match is None or not hmac.compare_digest(text[-_CHECK_LENGTH:], _check(text)):
+        return None
+    return Presented(match["id"], _digest(match["secret"]))
+
+
+def examine(row: Row[Any] | None, given: Presented, attempt: Attempt, now: int) -> Decision:
+    """Decide whether a stored token, found by its id, lets the attempt in."""
+    stored = row.digest if row is not None else bytes(32)
+    right = hmac.compare_digest(stored, given.digest)
+    if row is None or not right or row.account != attempt.account:
+        return Denied(Reason.TOKEN_UNKNOWN)
+    if row.revoked_at is not None:
+        return Denied(Reason.TOKEN_REVOKED, row.id)
+    if row.expires_at is not None and row.expires_at <= now:
+        return Denied(Reason.TOKEN_EXPIRED, row.id)
+    if _SCOPE_OF.get(attempt.protocol) not in row.scopes.split():
+        return Denied(Reason.TOKEN_OUT_OF_SCOPE, row.id)
+    if not _allows(row.networks.split(), attempt.address):
+        return Denied(Reason.TOKEN_FROM_OTHER_NETWORK, row.id)
+    return Granted(Reason.TOKEN_ACCEPTED, row.id)
+
+
+FIND = (
+    select(access_tokens, accounts.c.name.label("account"))
+    .join(accounts, accounts.c.id == access_tokens.c.account_id)
+    .where(access_tokens.c.id == bindparam("token_id"))
+)
+
+
+class AccessTokens:
+    """Issues, lists and revokes the tokens of accounts."""
+
+    def __init__(self, units: UnitsOfWork, randomness: Randomness) -> None:
+        """Work on that store."""
+        self._units = units
+        self._randomness = randomness
+
+    def issue(
+        self,
+        account: str,
+        name: str,
+        actor: Actor,
+        *,
+        scopes: tuple[Scope, ...] = (Scope.SFTP,),
+        networks: tuple[str, ...] = (),
+        expires_at: datetime | None = None,
+    ) -> tuple[Secret, AccessToken]:
+        """Make a token and give it, this once, with what may be shown of it later."""
+        name = factor_name(name)
+        allowed = tuple(_network(text) for text in networks)
+        if not scopes:
+            message = "a token needs at least one scope"
+            raise RequestError(message)
+        with self._units.begin() as work:
+            expires = to_milliseconds(expires_at) if expires_at is not None else None
+            if expires is not None and expires <= work.now:
+                message = "the token would have expired already"
+                raise RequestError(message)
+            owner = work.ensure_account(account, actor)
+            token_id, token = self._new(work.connection)
+            values = {
+                "id": token_id,
+                "account_id": owner.id,
+                "digest": _digest(token[len(PREFIX) + _ID_LENGTH : -_CHECK_LENGTH]),
+                "name": name,
+                "scopes": " ".join(sorted(set(scopes))),
+                "networks": " ".join(allowed),
+                "created_at": work.now,
+                "expires_at": expires,
+            }
+            work.connection.execute(insert(access_tokens), values)
+            work.record(owner, Entry(Event.TOKEN_ISSUED, actor, factor_id=token_id))
+            row = work.connection.execute(_BY_ID, {"token_id": token_id}).one()
+            return Secret.of(token), _shown(row)
+
+    def list(self, account: str) -> list[AccessToken]:
+        """List the account's tokens that are not revoked, the newest first."""
+        with self._units.database.read() as connection:
+            return [_shown(row) for row in connection.execute(_LIVE_OF, {"name": account})]
+
+    def revoke(self, account: str, token_id: str, actor: Actor) -> None:
+        """End a token for good; NotFoundError if the account has no such live token."""
+        with self._units.begin() as work:
+            owner = work.account(account)
+            values = {
+                "token_id": token_id,
+                "owner": owner.id if owner is not None else None,
+                "now": work.now,
+            }
+            if owner is None or work.connection.execute(_REVOKE, values).rowcount != 1:
+                message = f"{account} has no access token {token_id}"
+                raise NotFoundError(message)
+            work.record(owner, Entry(Event.TOKEN_REVOKED, actor, factor_id=token_id))
+
+    def _new(self, connection: Connection) -> tuple[str, str]:
+        while True:
+            token_id = _base62(int.from_bytes(self._randomness(8)), _ID_LENGTH)
+            if connection.execute(_BY_ID, {"token_id": token_id}).first() is None:
+                break
+        body = PREFIX + token_id + _base62(int.from_bytes(self._randomness(32)), _SECRET_LENGTH)
+        return token_id, body + _check(body + "0" * _CHECK_LENGTH)
+
+
+_BY_ID = select(access_tokens).where(access_tokens.c.id == bindparam("token_id"))
+_LIVE_OF = (
+    select(access_tokens)
+    .join(accounts, accounts.c.id == access_tokens.c.account_id)
+    .where(accounts.c.name == bindparam("name"), access_tokens.c.revoked_at.is_(None))
+    .order_by(access_tokens.c.created_at.desc(), access_tokens.c.id)
+)
+_REVOKE = (
+    update(access_tokens)
+    .where(
+        access_tokens.c.id == bindparam("token_id"),
+        access_tokens.c.account_id == bindparam("owner"),
+        access_tokens.c.revoked_at.is_(None),
+    )
+    .values(revoked_at=bindparam("now"))
+)
+_USE = (
+    update(access_tokens)
+    .where(access_tokens.c.id == bindparam("token_id"))
+    .values(last_used_at=bindparam("now"), last_used_address=bindparam("address"))
+)
+
+
+def note_use(connection: Connection, row: Row[Any], attempt: Attempt, now: int) -> None:
+    """Remember when a token was last used; once a minute is near enough."""
+    if row.last_used_at is None or abs(now - row.last_used_at) >= _USE_NOTED_EVERY:
+        connection.execute(_USE, {"token_id": row.id, "now": now, "address": attempt.address})
+
+
+def _shown(row: Row[Any]) -> AccessToken:
+    return AccessToken(
+        id=row.id,
+        name=row.name,
+        scopes=tuple(Scope(word) for word in row.scopes.split()),
+        networks=tuple(row.networks.split()),
+        created_at=from_milliseconds(row.created_at),
+        expires_at=when(row.expires_at),
+        revoked_at=when(row.revoked_at),
+        last_used_at=when(row.last_used_at),
+        last_used_address=row.last_used_address,
+    )
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("ascii")).digest()
+
+
+def _check(token: str) -> str:
+    """Give the checksum of a token whose last characters stand for it."""
+    return _base62(zlib.crc32(token[:-_CHECK_LENGTH].encode("ascii")), _CHECK_LENGTH)
+
+
+def _base62(number: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError as error:
+        message = f"{text!r} is not a network (such as 192.0.2.0/24 or 2001:db8::/32)"
+        raise RequestError(message) from error
+
+
+def _allows(networks: list[str], address: str | None) -> bool:
+    if not networks:
+        return True
+    try:
+        peer = ipaddress.ip_address(address or "")
+    except ValueError:
+        return False
+    if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped is not None:
+        peer = peer.ipv4_mapped
+    return any(peer in ipaddress.ip_network(network) for network in networks)

@@ -1,0 +1,231 @@
+"""The engine for SQLite and PostgreSQL, and what must be true of every connection it lends."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from store.errors import SchemaMismatchError, StoreUnavailableError
+from store.settings import StoreSettings
+
+SCHEMA_VERSION = "0001"
+"""The Alembic revision that this program works with."""
+
+_POOL_SIZE = 8
+_VERSION_QUERY = "SELECT version_num FROM alembic_version"
+
+
+class Database:
+    """Lends transactions; every error of the driver becomes a StoreUnavailableError."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        """Prepare the engine; nothing is opened before the first transaction."""
+        self._wait = settings.wait_seconds
+        self.engine = make_engine(settings)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        # SQLite has one writer at a time. Threads of this process queue here instead of in
+        # SQLite's busy handler, which sleeps and polls.
+        self._writer = threading.Lock()
+        self._reading = self.engine.execution_options(
+            **({"begin": "BEGIN"} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"})
+        )
+        check = _check_sqlite_version if self.is_sqlite else _check_postgresql_version
+        event.listen(self.engine, "checkout", check)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Lend a connection to read from."""
+        with _translated(), self._reading.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Lend a connection inside one transaction: committed at the end, or nothing is done."""
+        with _translated(), self._alone(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writer.acquire(timeout=self._wait):
+            message = "the store is busy: other writers held it for too long"
+            raise StoreUnavailableError(message)
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+    def close(self) -> None:
+        """Close every connection that is not lent."""
+        self.engine.dispose()
+
+
+def make_engine(settings: StoreSettings) -> Engine:
+    """Make the engine of a store URL; StoreUnavailableError for one that is not ours."""
+    try:
+        url = make_url(settings.url)
+    except ArgumentError as error:
+        message = "store.url is not a database URL"
+        raise StoreUnavailableError(message) from error
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, settings.wait_seconds)
+    if url.get_backend_name() == "postgresql":
+        return _postgresql_engine(url, settings.wait_seconds)
+    message = f"store.url: {url.get_backend_name()!r} is neither sqlite nor postgresql"
+    raise StoreUnavailableError(message)
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Give the file of an SQLite URL; None for PostgreSQL."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return Path(parsed.database)
+
+
+def _sqlite_engine(url: URL, wait: float) -> Engine:
+    path = url.database
+    if not path or not Path(path).is_absolute():
+        message = "store.url: SQLite needs an absolute path (sqlite:////var/lib/…)"
+        raise StoreUnavailableError(message)
+
+    def connect() -> sqlite3.Connection:
+        # mode=rw: a store that has gone missing is an error, never a new and empty store.
+        connection = sqlite3.connect(
+            f"{Path(path).as_uri()}?mode=rw",
+            uri=True,
+            timeout=wait,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        return connection
+
+    engine = create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=_POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=wait,
+        execution_options={"begin": "BEGIN IMMEDIATE"},
+    )
+
+    @event.listens_for(engine, "connect")
+    def remember_file(_connection: Any, record: Any) -> None:
+        record.info["file"] = _file_identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def is_same_file(_connection: Any, record: Any, _proxy: Any) -> None:
+        # A store that was moved away or restored under a running service lives on in open
+        # connections; what they wrote would be lost.
+        if record.info["file"] != _file_identity(path):
+            raise DisconnectionError
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options()["begin"])
+
+    return engine
+
+
+def _postgresql_engine(url: URL, wait: float) -> Engine:
+    milliseconds = int(wait * 1000)
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=_POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=wait,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": max(2, int(wait)),
+            "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} "
+            f"-c idle_in_transaction_session_timeout={milliseconds * 2} -c timezone=UTC",
+            "tcp_user_timeout": milliseconds,
+            "application_name": "sftp-mfa",
+        },
+    )
+
+
+def _file_identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_sqlite_version(connection: Any, _record: Any, _proxy: Any) -> None:
+    try:
+        rows = connection.execute(_VERSION_QUERY).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        rows = []
+    _require_version(rows)
+
+
+def _check_postgresql_version(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Ask at each loan; the same round trip tells whether the connection still lives."""
+    import psycopg  # noqa: PLC0415 - 10 MB that an SQLite store does not need
+
+    try:
+        connection.autocommit = True
+        rows = connection.execute(_VERSION_QUERY).fetchall()
+        connection.autocommit = False
+    except psycopg.errors.UndefinedTable:
+        rows = []
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise DisconnectionError from error
+    _require_version(rows)
+
+
+def _require_version(rows: list[tuple[str]]) -> None:
+    if rows == [(SCHEMA_VERSION,)]:
+        return
+    found = f"schema {rows[0][0]}" if rows else "no schema"
+    message = (
+        f"the store has {found}, this program needs {SCHEMA_VERSION}: "
+        "run `sftp-mfa upgrade-store`, or the program that fits the store"
+    )
+    raise SchemaMismatchError(message)
+
+
+_ADVICE = {
+    "locked": "another program holds the store; end it or wait",
+    "readonly": "make the store's file and folder writable for the service's user",
+    "read-only": "make the store writable again",
+    "unable to open": "check store.url, and that the service's user may enter that folder",
+    "full": "free disk space",
+    "malformed": "restore the store from a backup",
+    "not a database": "store.url names a file that is no store",
+    "connection": "check that the database server runs and store.url is right",
+}
+
+
+def _cause(error: Exception) -> str:
+    """Say what happened and what to do; never the statement nor its values."""
+    original = getattr(error, "orig", None) or error.__cause__ or error
+    text = " ".join(str(original).split())[:300]
+    advice = next((hint for word, hint in _ADVICE.items() if word in text.lower()), None)
+    return f"the store cannot be used: {text}" + (f" ({advice})" if advice else "")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise StoreUnavailableError(_cause(error)) from error

@@ -1,0 +1,118 @@
+"""The tables, as SQLAlchemy Core knows them. Nobody outside the store imports this.
+
+Times are milliseconds since 1970-01-01 UTC, as the clock gives them.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_Number = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite gives numbers of its own only to a column that is exactly INTEGER PRIMARY KEY."""
+
+SYSTEM_ACCOUNT = ""
+"""The row whose audit chain holds what concerns no account; NSS knows no empty name."""
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("name", String(256), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("barred_at", BigInteger),
+    # Wrong codes in a row, and the lock they led to: see store.lockout.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("locks", Integer, nullable=False, server_default="0"),
+    Column("locked_at", BigInteger),
+    Column("last_wrong", LargeBinary),
+    # The head of this account's audit chain: see store.audit.
+    Column("audit_sequence", BigInteger, nullable=False, server_default="0"),
+    Column("audit_digest", LargeBinary, nullable=False),
+)
+
+totp_factors = Table(
+    "totp_factors",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("name", String(64), nullable=False),
+    Column("key_id", String(32), nullable=False, index=True),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("completed_at", BigInteger),  # null: the enrollment is pending
+    Column("last_used_step", BigInteger, nullable=False, server_default="-1"),
+    Column("last_used_at", BigInteger),
+)
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("id", String(8), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("scopes", String(64), nullable=False),  # words, separated by a space
+    Column("networks", String(1024), nullable=False),  # CIDR, separated by a space; empty: all
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger),
+    Column("last_used_address", String(64)),
+    Index("ix_access_tokens_account_id_created_at", "account_id", "created_at"),
+)
+
+throttles = Table(
+    "throttles",
+    metadata,
+    # Wrong answers at the gates that are not the code check: see store.lockout.
+    Column("gate", String(32), primary_key=True),
+    Column("subject", String(256), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("locks", Integer, nullable=False),
+    Column("locked_at", BigInteger),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("event", String(48), nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("protocol", String(8), nullable=False),
+    Column("address", String(64)),
+    Column("reason", String(48)),
+    Column("factor_id", String(16)),
+    Column("subject", String(256)),
+    Column("digest", LargeBinary, nullable=False),
+    UniqueConstraint("account_id", "sequence"),
+)
+
+sealed_keys = Table(
+    "sealed_keys",
+    metadata,
+    # Keys that must outlive a rotation of the key file, sealed under its key.
+    Column("name", String(32), primary_key=True),
+    Column("key_id", String(32), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)

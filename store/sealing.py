@@ -1,0 +1,109 @@
+"""Secrets at rest: AES-256-GCM under a key from a file outside the database."""
+
+import base64
+import binascii
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from store.clock import Randomness
+from store.errors import KeyFileError
+from store.settings import SettingsError, read_guarded
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_MAX_BYTES = 64 * 1024
+_LINE = re.compile(r"(?P<id>[A-Za-z0-9_-]{1,32}):(?P<key>[A-Za-z0-9+/]{43}=)")
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A ciphertext and the id of the key that it is under."""
+
+    key_id: str
+    data: bytes = field(repr=False)
+
+
+class Keyring:
+    """The keys of the key file: the first one seals, every one opens."""
+
+    def __init__(self, keys: dict[str, bytes], randomness: Randomness) -> None:
+        """Take the keys in the file's order."""
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self._randomness = randomness
+        self.sealing_key_id = next(iter(keys))
+
+    def seal(self, plain: bytes, context: str) -> Sealed:
+        """Encrypt under the first key, bound to its context (account name and factor id)."""
+        nonce = self._randomness(_NONCE_BYTES)
+        cipher = self._ciphers[self.sealing_key_id]
+        return Sealed(self.sealing_key_id, nonce + cipher.encrypt(nonce, plain, context.encode()))
+
+    def open(self, sealed: Sealed, context: str) -> bytes:
+        """Decrypt; KeyFileError when the key is not in the file or the data was changed."""
+        cipher = self._ciphers.get(sealed.key_id)
+        if cipher is None:
+            message = f"the key file has no key {sealed.key_id!r}, which the store uses"
+            raise KeyFileError(message)
+        nonce, data = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
+        try:
+            return cipher.decrypt(nonce, data, context.encode())
+        except InvalidTag as error:
+            message = (
+                f"key {sealed.key_id!r} does not open {context!r}: another key or changed data"
+            )
+            raise KeyFileError(message) from error
+
+
+def load_keyring(path: Path, randomness: Randomness) -> Keyring:
+    """Read the key file, `id:base64` a line, the sealing key first; KeyFileError if unusable."""
+    try:
+        text = read_guarded(path, _MAX_BYTES, group_readable_only=True).decode("ascii")
+    except OSError as error:
+        message = f"{path}: {error.strerror}"
+        raise KeyFileError(message) from error
+    except (SettingsError, UnicodeDecodeError) as error:
+        message = str(error) if isinstance(error, SettingsError) else f"{path}: not ASCII"
+        raise KeyFileError(message) from error
+    keys: dict[str, bytes] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        key_id, key = _parse(path, number, line.strip())
+        if key_id in keys:
+            message = f"{path}: line {number}: key {key_id!r} stands there twice"
+            raise KeyFileError(message)
+        keys[key_id] = key
+    if not keys:
+        message = f"{path}: holds no key"
+        raise KeyFileError(message)
+    return Keyring(keys, randomness)
+
+
+def create_key_file(path: Path, group: int, randomness: Randomness) -> None:
+    """Write a key file with one new key, readable by root and that group only."""
+    key_id = randomness(4).hex()
+    key = base64.b64encode(randomness(KEY_BYTES)).decode("ascii")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write("# sftp-mfa seals its secrets under the first key. Keep a copy of this file.\n")
+        file.write(f"{key_id}:{key}\n")
+        file.flush()
+        os.fchown(descriptor, 0, group)
+        os.fchmod(descriptor, 0o640)
+        os.fsync(descriptor)
+
+
+def _parse(path: Path, number: int, line: str) -> tuple[str, bytes]:
+    match = _LINE.fullmatch(line)
+    try:
+        if match is not None:
+            return match["id"], base64.b64decode(match["key"], validate=True)
+    except binascii.Error:
+        pass
+    message = f"{path}: line {number}: must be an id, a colon and 32 bytes in base64"
+    raise KeyFileError(message)

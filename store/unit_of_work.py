@@ -1,0 +1,188 @@
+"""One transaction over the store: accounts locked, events chained, the lines logged after it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store import audit
+from store.audit import Actor, Entry, Event
+from store.clock import Clock
+from store.database import Database
+from store.errors import KeyFileError
+from store.lockout import LockState
+from store.schema import SYSTEM_ACCOUNT, accounts, audit_events, sealed_keys
+from store.sealing import Keyring, Sealed
+
+_SELECT_ACCOUNT = select(accounts).where(accounts.c.name == bindparam("name"))
+_LOCK_ACCOUNT = _SELECT_ACCOUNT.with_for_update()
+_UPDATE_ACCOUNT = update(accounts).where(accounts.c.id == bindparam("account_id"))
+_INSERT_EVENT = insert(audit_events)
+_SELECT_KEYS = select(sealed_keys)
+
+AUDIT_KEY = "audit"
+DIGEST_KEY = "digest"
+KEY_NAMES = (AUDIT_KEY, DIGEST_KEY)
+
+
+@dataclass(slots=True)
+class Account:
+    """An account's row, locked until the transaction ends; changes are saved with it."""
+
+    id: int
+    name: str
+    created_at: int
+    barred_at: int | None
+    lock: LockState
+    audit_sequence: int
+    audit_digest: bytes
+
+
+class UnitOfWork:
+    """What a service does between begin and commit."""
+
+    def __init__(self, connection: Connection, now: int, keys: dict[str, bytes]) -> None:
+        """Use `UnitsOfWork.begin`, which also commits."""
+        self.connection = connection
+        self.now = now
+        self.keys = keys
+        self._accounts: dict[str, Account] = {}
+        self._entries: list[tuple[str, Entry]] = []
+
+    def account(self, name: str) -> Account | None:
+        """Lock an account's row and give it; None if the store has never met the account."""
+        known = self._accounts.get(name)
+        if known is not None:
+            return known
+        row = self.connection.execute(_LOCK_ACCOUNT, {"name": name}).one_or_none()
+        if row is None:
+            return None
+        lock = LockState(row.failures, row.locks, row.locked_at, row.last_wrong)
+        account = Account(
+            row.id,
+            row.name,
+            row.created_at,
+            row.barred_at,
+            lock,
+            row.audit_sequence,
+            row.audit_digest,
+        )
+        self._accounts[name] = account
+        return account
+
+    def ensure_account(self, name: str, actor: Actor) -> Account:
+        """Lock an account's row, made now if the store has never met the account."""
+        account = self.account(name)
+        if account is not None:
+            return account
+        values = {"name": name, "created_at": self.now, "audit_digest": audit.GENESIS}
+        statement = (
+            sqlite.insert(accounts).on_conflict_do_nothing()
+            if self.connection.dialect.name == "sqlite"
+            else postgresql.insert(accounts).on_conflict_do_nothing()
+        )
+        made = self.connection.execute(statement, values).rowcount == 1
+        account = self.account(name)
+        if account is None:
+            message = f"account {name!r} could not be made"
+            raise AssertionError(message)
+        if made:
+            # In the system's chain too: else a whole account could vanish unnoticed.
+            self.record(self.system(), Entry(Event.ACCOUNT_CREATED, actor, subject=name))
+        return account
+
+    def system(self) -> Account:
+        """Lock the row whose chain holds what concerns no account."""
+        system = self.account(SYSTEM_ACCOUNT)
+        if system is None:
+            message = "the store has lost its system row: restore it from a backup"
+            raise KeyFileError(message)
+        return system
+
+    def record(self, account: Account, entry: Entry) -> None:
+        """Add an event to the account's chain; it is committed with what it records."""
+        account.audit_sequence += 1
+        account.audit_digest = audit.chain_digest(
+            self.keys[AUDIT_KEY],
+            account.audit_digest,
+            account.name,
+            account.audit_sequence,
+            self.now,
+            entry,
+        )
+        self.connection.execute(
+            _INSERT_EVENT,
+            {
+                "account_id": account.id,
+                "sequence": account.audit_sequence,
+                "at": self.now,
+                "event": entry.event,
+                "actor": entry.actor.name,
+                "protocol": entry.actor.protocol,
+                "address": entry.actor.address,
+                "reason": entry.reason,
+                "factor_id": entry.factor_id,
+                "subject": entry.subject,
+                "digest": account.audit_digest,
+            },
+        )
+        self._entries.append((account.name, entry))
+
+    def save(self) -> None:
+        """Write the locked accounts back."""
+        for account in self._accounts.values():
+            self.connection.execute(
+                _UPDATE_ACCOUNT,
+                {
+                    "account_id": account.id,
+                    "barred_at": account.barred_at,
+                    "failures": account.lock.failures,
+                    "locks": account.lock.locks,
+                    "locked_at": account.lock.locked_at,
+                    "last_wrong": account.lock.last_wrong,
+                    "audit_sequence": account.audit_sequence,
+                    "audit_digest": account.audit_digest,
+                },
+            )
+
+    def write_log_lines(self) -> None:
+        """Tell the log what was committed."""
+        for account, entry in self._entries:
+            audit.write_log_line(account, entry)
+
+
+class UnitsOfWork:
+    """Begins units of work on one database."""
+
+    def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:
+        """Keep what every unit of work needs."""
+        self.database = database
+        self.keyring = keyring
+        self.clock = clock
+
+    @contextmanager
+    def begin(self) -> Iterator[UnitOfWork]:
+        """Run the block in one transaction; its events reach the log once it is committed."""
+        with self.database.write() as connection:
+            # The clock is read inside: who waited for the lock must not judge by an older time.
+            work = UnitOfWork(connection, self.clock(), self._keys(connection))
+            yield work
+            work.save()
+        work.write_log_lines()
+
+    def _keys(self, connection: Connection) -> dict[str, bytes]:
+        """Give the store's own keys, opened once for each connection of the pool."""
+        keys: dict[str, bytes] | None = connection.info.get("keys")
+        if keys is None:
+            rows = connection.execute(_SELECT_KEYS).all()
+            keys = {
+                row.name: self.keyring.open(Sealed(row.key_id, row.sealed), f"store {row.name}")
+                for row in rows
+            }
+            if set(keys) != set(KEY_NAMES):
+                message = "the store has lost its keys: restore it from a backup"
+                raise KeyFileError(message)
+            connection.info["keys"] = keys
+        return keys

@@ -1,0 +1,1 @@
+"""What the tests stand on: real accounts, PAM services, sshds, clients and databases."""

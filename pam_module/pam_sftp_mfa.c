@@ -33,7 +33,7 @@ enum {
     MOST_HELLO = 2047, /* beside the type byte */
     MOST_ANSWER = 1024,
     MOST_TEXT = 512,
-    MOST_MESSAGES = 17,   /* 16 prompts or texts, and the one that ends the line */
+    MOST_SHOWN = 16,
     MOST_PATH = sizeof(((struct sockaddr_un *)NULL)->sun_path),
     FAIL_DELAY = 2000000, /* microseconds; pam_unix's, so that time does not tell who refused */
     RETRY_NS = 10000000,
@@ -261,11 +261,14 @@ static bool tell(const struct relay *relay, char type, char *payload, size_t len
     char early;
     ssize_t count = recv(relay->fd, &early, 1, MSG_PEEK);
 
-    if (count >= 0) {
-        /* What the helper said before it was told cannot be an answer to it. */
-        errno = count > 0 ? EPROTO : ECONNRESET;
+    if (count > 0 && early != 'D' && early != 'U') {
+        /* What the helper said before it was told is no answer to it: it may only have given up. */
+        errno = EPROTO;
         count = -1;
-    } else {
+    } else if (count == 0) {
+        errno = ECONNRESET;
+        count = -1;
+    } else if (count < 0) {
         do {
             count = sendmsg(relay->fd, &message, MSG_NOSIGNAL);
         } while (count < 0 && (errno == EINTR || (errno == EAGAIN && await(relay, POLLOUT))));
@@ -403,7 +406,7 @@ static int exchange(struct relay *relay)
 {
     char packet[1 + MOST_ANSWER + 2]; /* a byte too many, so that too long shows, and a NUL */
     size_t length;
-    int messages = 0;
+    int shown = 0;
     int result = GOES_ON;
 
     while (result == GOES_ON) {
@@ -411,12 +414,12 @@ static int exchange(struct relay *relay)
         if (!receive(relay, packet, sizeof(packet) - 1, &length)) {
             result = broken(relay);
         } else if ((rule = find_rule(relay->line, packet, length)) == NULL ||
-                   ++messages > MOST_MESSAGES) {
+                   (rule->result == GOES_ON && ++shown > MOST_SHOWN)) {
             result = PAM_AUTHINFO_UNAVAIL;
             pam_syslog(relay->pamh, LOG_ERR,
-                       "the helper at %s sent what this line does not take (type 0x%02x, %zu bytes,"
-                       " after %d): are both of one version? refusing",
-                       relay->path, (unsigned int)(unsigned char)packet[0], length, messages);
+                       "the helper at %s sent what this line does not take (type 0x%02x, %zu bytes, "
+                       "%d shown): are both of one version? refusing",
+                       relay->path, (unsigned int)(unsigned char)packet[0], length, shown);
         } else {
             packet[length] = '\0';
             result = heed(relay, rule, packet + 1);

@@ -17,17 +17,25 @@ MACHINE_ONLY = """\
 """
 
 
-def shipped(socket: Path, *, file: str = "sftp-mfa", arguments: Iterable[str] = ()) -> str:
+_GATE = ("sftp-mfa-gate", "sftp-mfa-refused")
+
+
+def shipped(socket: Path, *, arguments: Iterable[str] = ()) -> str:
     """Return the service file that we ship, led to the module and the helper under test."""
+    for file in _GATE:
+        (SERVICES / file).write_text(_with_module(file, f"{pam_module()}"))
+    return _with_module("sftp-mfa", f"{pam_module()}", f"socket={socket}", *arguments)
+
+
+def _with_module(file: str, module: str, *arguments: str) -> str:
+    """Read a file that we ship, with another module in place of ours and more arguments to it."""
     text = (checkout() / "sshd_config" / "pam.d" / file).read_text()
-    ours = " ".join([f"socket={socket}", *arguments])
-    rendered, count = re.subn(
-        r"(?m)^([^#\n]*)\bpam_sftp_mfa\.so\b(.*)$", rf"\1{pam_module()}\2 {ours}", text
+    more = "".join(f" {argument}" for argument in arguments)
+    return re.sub(
+        r"(?m)^([^#\n]*)\bpam_sftp_mfa\.so\b(.*)$",
+        lambda line: f"{line[1]}{module}{line[2]}{more}",
+        text,
     )
-    if not count:
-        message = f"{file} has no line of ours"
-        raise ValueError(message)
-    return rendered
 
 
 class PamServices:

@@ -9,7 +9,14 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from store.authentication import Authentication
-from store.decisions import Attempt, ChallengeRequired, Decision, Denied, Reason
+from store.decisions import (
+    Attempt,
+    ChallengeKind,
+    ChallengeRequired,
+    Decision,
+    Denied,
+    Reason,
+)
 from store.secret import Secret
 
 
@@ -18,6 +25,13 @@ class Ask:
     """Ask for something that must not be seen; sent back is the answer, None if unusable."""
 
     prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Show a text; None is sent back."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +46,19 @@ class PassOn:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """The words of the prompts."""
+    """The words that people see."""
 
     password: str
     code: str
+    enrollment: str
+    """For who must adopt MFA and has not."""
 
 
 class StackRefusedError(Exception):
     """Thrown into a conversation when the stack did not accept the password."""
 
 
-Conversation = Generator[Ask | PassOn, Secret | None, Decision]
+Conversation = Generator[Ask | Tell | PassOn, Secret | None, Decision]
 
 _ONE_STRING = re.compile(rb"(?s)(?P<password>.+)(?P<code>[0-9]{6})")
 
@@ -86,6 +102,9 @@ def _after_password(
     decision = factors.accept_password(attempt)
     if not isinstance(decision, ChallengeRequired):
         return decision
+    if decision.kind is ChallengeKind.ENROLLMENT:
+        yield Tell(prompts.enrollment)
+        return factors.refuse_without_mfa(attempt)
     if code is None:
         code = yield Ask(prompts.code)
         # sshd's `password` method gives one answer to every prompt, as do clients that fill in

@@ -1,4 +1,4 @@
-"""A conversation in the words of the wire: a message of the relay in, the packet to send out."""
+"""A conversation in the words of the wire: a message of the relay in, the packets to send out."""
 
 from pam_module import wire
 from pam_module.conversation import (
@@ -7,6 +7,7 @@ from pam_module.conversation import (
     PassOn,
     Prompts,
     StackRefusedError,
+    Tell,
     login,
     stranger,
 )
@@ -29,8 +30,8 @@ class Dialogue:
         self.awaited: type[Message] | None = wire.Hello
         """What the relay must say next; None when the verdict was given."""
 
-    def receive(self, message: Message) -> bytes:
-        """Take the message that was awaited and give the packet to answer with."""
+    def receive(self, message: Message) -> list[bytes]:
+        """Take the message that was awaited and give the packets to answer with."""
         if isinstance(message, wire.Hello):
             return self._open(message)
         if self._conversation is None:
@@ -54,10 +55,10 @@ class Dialogue:
         if self._conversation is not None:
             self._conversation.close()
 
-    def _open(self, hello: wire.Hello) -> bytes:
+    def _open(self, hello: wire.Hello) -> list[bytes]:
         name = canonical_name(hello.user)
         if hello.phase == "account":
-            return self._verdict(self._check_account(name, hello))
+            return [self._verdict(self._check_account(name, hello))]
         if name is None:
             self._conversation = stranger()
         else:
@@ -70,18 +71,23 @@ class Dialogue:
             return Denied(Reason.ACCOUNT_UNKNOWN)
         return self._authentication.check_account(_attempt(name, hello))
 
-    def _advance(self, conversation: Conversation, value: Secret | None) -> bytes:
+    def _advance(self, conversation: Conversation, value: Secret | None) -> list[bytes]:
+        packets = []
         try:
             wanted = conversation.send(value)
+            while isinstance(wanted, Tell):
+                packets.append(wire.tell(wanted.text))
+                wanted = next(conversation)
         except StopIteration as end:
-            return self._verdict(end.value)
+            return [*packets, self._verdict(end.value)]
         match wanted:
             case Ask(prompt):
                 self.awaited = wire.Answer
-                return wire.prompt(prompt)
+                return [*packets, wire.prompt(prompt)]
             case PassOn(password):
                 self.awaited = wire.Continue
-                return wire.STAND_ASIDE if password is None else wire.pass_on(password.value)
+                step = wire.STAND_ASIDE if password is None else wire.pass_on(password.value)
+                return [*packets, step]
 
     def _verdict(self, decision: Decision) -> bytes:
         self.awaited = None

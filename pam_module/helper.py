@@ -16,7 +16,7 @@ from pam_module.conversation import Prompts
 from pam_module.dialogue import Dialogue
 from pam_module.session import Session
 from store.opening import Store
-from store.settings import PamSettings
+from store.settings import Settings
 
 _log = logging.getLogger("sftp_mfa.pam")
 
@@ -35,14 +35,16 @@ class HelperError(Exception):
 class Helper:
     """Accepts relays and keeps their sessions."""
 
-    def __init__(self, store: Store, settings: PamSettings) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         """Serve that store."""
         self._store = store
-        self._settings = settings
-        self._prompts = Prompts(settings.password_prompt, settings.code_prompt)
+        self._settings = settings.pam
+        self._prompts = Prompts(
+            settings.pam.password_prompt, settings.pam.code_prompt, settings.enforcement.text()
+        )
         self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="step")
         self._sessions: set[Session] = set()
-        self._most = settings.max_conversations
+        self._most = settings.pam.max_conversations
 
     async def serve(self, listener: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -123,9 +125,9 @@ def _remove_stale(path: Path) -> None:
     raise HelperError(message)
 
 
-def run(store: Store, settings: PamSettings) -> None:
+def run(store: Store, settings: Settings) -> None:
     """Serve the relays of this host until told to stop."""
-    listener = listen(Path(settings.socket))
+    listener = listen(Path(settings.pam.socket))
     asyncio.run(Helper(store, settings).serve(listener))
     store.close()
 

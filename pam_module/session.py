@@ -92,28 +92,29 @@ class Session:
         self._loop.remove_reader(self._socket.fileno())
         self._step(self._dialogue.refused)
 
-    def _step(self, work: Callable[[], bytes | None]) -> None:
+    def _step(self, work: Callable[[], list[bytes] | None]) -> None:
         self._stepping = True
         future = self._loop.run_in_executor(self._executor, work)
         future.add_done_callback(self._stepped)
 
-    def _stepped(self, future: "asyncio.Future[bytes | None]") -> None:
+    def _stepped(self, future: "asyncio.Future[list[bytes] | None]") -> None:
         self._stepping = False
         try:
-            packet = future.result()
+            packets = future.result()
         except StoreError as error:
             _log.error("%s; refusing", error)
-            packet = wire.UNAVAILABLE
+            packets = [wire.UNAVAILABLE]
         except Exception:  # noqa: BLE001 - whatever it is, it must end in a refusal
             _log.exception("a fault of this program; refusing")
-            packet = wire.UNAVAILABLE
-        if packet is None or self._socket.fileno() < 0:
+            packets = [wire.UNAVAILABLE]
+        if packets is None or self._socket.fileno() < 0:
             self._dialogue.close()
             self.close()
-        elif packet == wire.UNAVAILABLE or self._dialogue.awaited is None:
-            self._end(packet)
-        else:
+            return
+        for packet in packets:
             self._send(packet)
+        if packets[-1] == wire.UNAVAILABLE or self._dialogue.awaited is None:
+            self.close()
 
     def _end(self, packet: bytes) -> None:
         self._send(packet)

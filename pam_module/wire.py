@@ -79,6 +79,11 @@ def prompt(text: str) -> bytes:
     return b"P" + text.encode("utf-8")
 
 
+def tell(text: str) -> bytes:
+    """Show a text."""
+    return b"T" + text.encode("utf-8")
+
+
 def pass_on(password: bytes) -> bytes:
     """Hand a password to the rest of the stack."""
     return b"N" + password

@@ -26,7 +26,7 @@ from store.decisions import Protocol
 from store.errors import EnrollmentError
 from store.opening import Store, open_store
 from store.secret import Secret
-from store.totp_factors import Enrollment, TotpFactor
+from store.totp_factors import Completion, Enrollment, TotpFactor
 
 _TRIES = 3
 
@@ -62,11 +62,14 @@ def add_totp(user: str, name: str, config: Path, *, as_json: bool) -> None:
             print_json(_enrollment(enrollment))
         else:
             _show_enrollment(user, enrollment)
-        factor = _complete(store, user, enrollment, quiet=as_json)
-        if as_json:
-            print_json(_totp(factor))
-        else:
-            click.echo(f"Done: {user} is asked for a code from now on.")
+        completion = _complete(store, user, enrollment, quiet=as_json)
+    codes = [code.text() for code in completion.recovery_codes]
+    if as_json:
+        print_json({**_totp(completion.factor), "recoveryCodes": codes})
+        return
+    click.echo(f"Done: {user} is asked for a code from now on.")
+    if codes:
+        _show_recovery_codes(codes)
 
 
 @main.command("list-auth-factor-totp")
@@ -334,7 +337,7 @@ def _actor() -> Actor:
     return Actor(f"root ({caller})" if caller else "root", Protocol.HOST)
 
 
-def _complete(store: Store, user: str, enrollment: Enrollment, *, quiet: bool) -> TotpFactor:
+def _complete(store: Store, user: str, enrollment: Enrollment, *, quiet: bool) -> Completion:
     for tries_left in reversed(range(_TRIES)):
         if not quiet:
             click.echo("Verification code: ", nl=False)
@@ -358,6 +361,14 @@ def _show_enrollment(user: str, enrollment: Enrollment) -> None:
     code.print_ascii(tty=False, invert=True)
     click.echo(f"\nor type the key:  {_grouped(enrollment.secret)}")
     click.echo(f"or open the URI:  {enrollment.uri.text()}\n")
+
+
+def _show_recovery_codes(codes: list[str]) -> None:
+    click.echo(
+        "\nRecovery codes, shown this once. Each is good for one login without the device:\n"
+    )
+    for code in codes:
+        click.echo(f"  {code}")
 
 
 def _grouped(secret: Secret) -> str:

@@ -10,7 +10,7 @@ from store.clock import system_clock, system_randomness
 from store.database import sqlite_path
 from store.errors import KeyFileError
 from store.opening import open_store
-from store.sealing import create_key_file, load_keyring
+from store.sealing import Keyring, create_key_file
 from store.settings import Settings
 
 
@@ -38,7 +38,7 @@ def serve_pam(config: Path) -> None:
     settings = load_settings(config)
     privileges.make_folder(Path(settings.pam.socket).parent, settings, 0o755)
     privileges.become_service(settings)
-    run(open_store(settings), settings.pam)
+    run(open_store(settings), settings)
 
 
 @main.command("check-config")
@@ -82,7 +82,7 @@ def upgrade_store(config: Path) -> None:
     if path is not None:
         privileges.make_folder(path.parent, settings, 0o700)
     privileges.become_service(settings)
-    keyring = load_keyring(Path(settings.store.key_file), system_randomness)
+    keyring = Keyring(Path(settings.store.key_file), system_randomness)
     before, after = upgrade(settings.store, keyring, system_clock, system_randomness)
     if before == after:
         click.echo(f"the store has schema {after} already")

@@ -16,22 +16,23 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from store.audit import Actor, Entry, Event
+from store.base62 import base62
 from store.clock import Randomness, from_milliseconds, to_milliseconds, when
 from store.decisions import Attempt, Decision, Denied, Granted, Protocol, Reason
-from store.errors import NotFoundError, RequestError
+from store.errors import LimitError, NotFoundError, RequestError
 from store.names import factor_name
 from store.schema import access_tokens, accounts
 from store.secret import Secret
+from store.settings import AccessTokenSettings
 from store.unit_of_work import UnitsOfWork
 
 PREFIX = "smfa_"
 _ID_LENGTH = 8
 _SECRET_LENGTH = 43
 _CHECK_LENGTH = 6
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TOKEN = re.compile(r"smfa_(?P<id>[0-9A-Za-z]{8})(?P<secret>[0-9A-Za-z]{43})[0-9A-Za-z]{6}")
 _USE_NOTED_EVERY = 60_000
 
@@ -105,9 +106,12 @@ FIND = (
 class AccessTokens:
     """Issues, lists and revokes the tokens of accounts."""
 
-    def __init__(self, units: UnitsOfWork, randomness: Randomness) -> None:
+    def __init__(
+        self, units: UnitsOfWork, settings: AccessTokenSettings, randomness: Randomness
+    ) -> None:
         """Work on that store."""
         self._units = units
+        self._settings = settings
         self._randomness = randomness
 
     def issue(
@@ -120,18 +124,24 @@ class AccessTokens:
         networks: tuple[str, ...] = (),
         expires_at: datetime | None = None,
     ) -> tuple[Secret, AccessToken]:
-        """Make a token and give it, this once, with what may be shown of it later."""
+        """Make a token and give it, this once, with what may be shown of it later.
+
+        Without an end it gets the configured life. RequestError for what is not allowed.
+        """
         name = factor_name(name)
         allowed = tuple(_network(text) for text in networks)
         if not scopes:
             message = "a token needs at least one scope"
             raise RequestError(message)
         with self._units.begin() as work:
-            expires = to_milliseconds(expires_at) if expires_at is not None else None
-            if expires is not None and expires <= work.now:
-                message = "the token would have expired already"
-                raise RequestError(message)
+            expires = self._expiry(expires_at, work.now)
             owner = work.ensure_account(account, actor)
+            live = work.connection.execute(
+                _COUNT_LIVE, {"owner": owner.id, "now": work.now}
+            ).scalar_one()
+            if live >= self._settings.max_per_account:
+                message = f"{account} has {live} access tokens, the most that are allowed"
+                raise LimitError(message)
             token_id, token = self._new(work.connection)
             values = {
                 "id": token_id,
@@ -167,12 +177,41 @@ class AccessTokens:
                 raise NotFoundError(message)
             work.record(owner, Entry(Event.TOKEN_REVOKED, actor, factor_id=token_id))
 
+    def revoke_all(self, account: str, actor: Actor) -> int:
+        """End every token of an account and tell how many there were."""
+        with self._units.begin() as work:
+            owner = work.account(account)
+            if owner is None:
+                return 0
+            values = {"owner": owner.id, "now": work.now}
+            rows = work.connection.execute(_REVOKE_ALL, values).all()
+            for row in rows:
+                work.record(owner, Entry(Event.TOKEN_REVOKED, actor, factor_id=row.id))
+            return len(rows)
+
+    def _expiry(self, wanted: datetime | None, now: int) -> int | None:
+        day = 86_400_000
+        longest = now + self._settings.max_days * day if self._settings.max_days else None
+        if wanted is None:
+            if not self._settings.default_days:
+                return longest
+            default = now + self._settings.default_days * day
+            return default if longest is None else min(default, longest)
+        expires = to_milliseconds(wanted)
+        if expires <= now:
+            message = "the token would have expired already"
+            raise RequestError(message)
+        if longest is not None and expires > longest:
+            message = f"a token lives {self._settings.max_days} days at most"
+            raise LimitError(message)
+        return expires
+
     def _new(self, connection: Connection) -> tuple[str, str]:
         while True:
-            token_id = _base62(int.from_bytes(self._randomness(8)), _ID_LENGTH)
+            token_id = base62(int.from_bytes(self._randomness(8)), _ID_LENGTH)
             if connection.execute(_BY_ID, {"token_id": token_id}).first() is None:
                 break
-        body = PREFIX + token_id + _base62(int.from_bytes(self._randomness(32)), _SECRET_LENGTH)
+        body = PREFIX + token_id + base62(int.from_bytes(self._randomness(32)), _SECRET_LENGTH)
         return token_id, body + _check(body + "0" * _CHECK_LENGTH)
 
 
@@ -191,6 +230,17 @@ _REVOKE = (
         access_tokens.c.revoked_at.is_(None),
     )
     .values(revoked_at=bindparam("now"))
+)
+_REVOKE_ALL = (
+    update(access_tokens)
+    .where(access_tokens.c.account_id == bindparam("owner"), access_tokens.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+    .returning(access_tokens.c.id)
+)
+_COUNT_LIVE = select(func.count()).where(
+    access_tokens.c.account_id == bindparam("owner"),
+    access_tokens.c.revoked_at.is_(None),
+    or_(access_tokens.c.expires_at.is_(None), access_tokens.c.expires_at > bindparam("now")),
 )
 _USE = (
     update(access_tokens)
@@ -225,15 +275,7 @@ def _digest(secret: str) -> bytes:
 
 def _check(token: str) -> str:
     """Give the checksum of a token whose last characters stand for it."""
-    return _base62(zlib.crc32(token[:-_CHECK_LENGTH].encode("ascii")), _CHECK_LENGTH)
-
-
-def _base62(number: int, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 62)
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))
+    return base62(zlib.crc32(token[:-_CHECK_LENGTH].encode("ascii")), _CHECK_LENGTH)
 
 
 def _network(text: str) -> str:

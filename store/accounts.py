@@ -3,20 +3,25 @@
 import pwd
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, func, select
 
 from store import lockout, throttles
 from store.audit import Actor, Entry, Event
 from store.clock import from_milliseconds, when
 from store.errors import NotFoundError
 from store.lockout import LockState
-from store.schema import accounts
-from store.settings import LockoutSettings
+from store.password_throttle import account_subject
+from store.schema import SYSTEM_ACCOUNT, accounts
+from store.sessions import end_sessions
+from store.settings import Settings
 from store.throttles import Gate
 from store.unit_of_work import UnitsOfWork
 
 _MAX_NAME = 256
+MAX_PAGE = 500
+_AFTER_EVERY_NAME = "\U0010ffff"
 
 
 def canonical_name(typed: str) -> str | None:
@@ -39,6 +44,8 @@ class AccountState:
     name: str
     known_since: datetime | None
     """None: the store has never met the account."""
+    adopted_at: datetime | None
+    """None: the account has not adopted MFA."""
     barred_at: datetime | None
     wrong_codes: int
     """Wrong codes in a row since the last right one or the last lock."""
@@ -46,36 +53,86 @@ class AccountState:
     """None: the code check is open."""
 
 
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """How far MFA has come."""
+
+    accounts: int
+    """Accounts that the store has met."""
+    adopted: int
+    barred: int
+
+
 _ONE = select(accounts).where(accounts.c.name == bindparam("name"))
+_COUNTS = select(
+    func.count().label("all"),
+    func.count(accounts.c.adopted_at).label("adopted"),
+    func.count(accounts.c.barred_at).label("barred"),
+).where(accounts.c.name != SYSTEM_ACCOUNT)
 
 
 class Accounts:
     """Shows accounts, unlocks and bars them."""
 
-    def __init__(self, units: UnitsOfWork, policy: LockoutSettings) -> None:
+    def __init__(self, units: UnitsOfWork, settings: Settings) -> None:
         """Work on that store."""
         self._units = units
-        self._policy = policy
+        self._policy = settings.lockout
 
     def show(self, name: str) -> AccountState:
         """Tell the state of an account."""
         with self._units.database.read() as connection:
             row = connection.execute(_ONE, {"name": name}).one_or_none()
         if row is None:
-            return AccountState(name, None, None, 0, None)
+            return AccountState(name, None, None, None, 0, None)
+        return self._state(row, self._units.clock())
+
+    def list(
+        self,
+        *,
+        prefix: str = "",
+        after: str = "",
+        limit: int = 100,
+        adopted: bool | None = None,
+        locked: bool = False,
+        barred: bool = False,
+    ) -> list[AccountState]:
+        """List accounts that the store has met by name, those after a name where one is given."""
+        query = select(accounts).where(accounts.c.name > bindparam("after"))
+        if prefix:
+            query = query.where(
+                accounts.c.name >= prefix, accounts.c.name < prefix + _AFTER_EVERY_NAME
+            )
+        if adopted is not None:
+            since = accounts.c.adopted_at
+            query = query.where(since.is_not(None) if adopted else since.is_(None))
+        if locked:
+            query = query.where(accounts.c.locked_at.is_not(None))
+        if barred:
+            query = query.where(accounts.c.barred_at.is_not(None))
+        limit = max(1, min(limit, MAX_PAGE))
+        query = query.order_by(accounts.c.name).limit(limit)
+        found: list[AccountState] = []
         now = self._units.clock()
-        lock = LockState(row.failures, row.locks, row.locked_at)
-        left = lockout.remaining(lock, now, self._policy)
-        return AccountState(
-            name=row.name,
-            known_since=from_milliseconds(row.created_at),
-            barred_at=when(row.barred_at),
-            wrong_codes=row.failures,
-            locked_until=from_milliseconds(now + left) if left else None,
-        )
+        with self._units.database.read() as connection:
+            while len(found) < limit:
+                rows = connection.execute(query, {"after": after}).all()
+                states = [self._state(row, now) for row in rows]
+                # A lock that is over leaves its time in the row until the next right code.
+                found += [state for state in states if state.locked_until or not locked]
+                if len(rows) < limit:
+                    break
+                after = rows[-1].name
+        return found[:limit]
+
+    def adoption(self) -> Adoption:
+        """Count who has adopted MFA."""
+        with self._units.database.read() as connection:
+            row = connection.execute(_COUNTS).one()
+        return Adoption(row.all, row.adopted, row.barred)
 
     def unlock(self, name: str, actor: Actor) -> None:
-        """Open the code check again and forget wrong codes; NotFoundError if never met."""
+        """Open an account's gates again and forget what was wrong; NotFoundError if never met."""
         with self._units.begin() as work:
             account = work.account(name)
             if account is None:
@@ -83,6 +140,7 @@ class Accounts:
                 raise NotFoundError(message)
             account.lock = lockout.OPEN
             throttles.clear(work.connection, Gate.ONE_STRING, name)
+            throttles.clear(work.connection, Gate.PASSWORD_OF_ACCOUNT, account_subject(name))
             work.record(account, Entry(Event.ACCOUNT_UNLOCKED, actor))
 
     def bar(self, name: str, actor: Actor) -> None:
@@ -91,6 +149,7 @@ class Accounts:
             account = work.ensure_account(name, actor)
             if account.barred_at is None:
                 account.barred_at = work.now
+                end_sessions(work, account.id)
                 work.record(account, Entry(Event.ACCOUNT_BARRED, actor))
 
     def unbar(self, name: str, actor: Actor) -> None:
@@ -100,3 +159,22 @@ class Accounts:
             if account is not None and account.barred_at is not None:
                 account.barred_at = None
                 work.record(account, Entry(Event.ACCOUNT_UNBARRED, actor))
+
+    def note_password_changed(self, name: str, actor: Actor) -> None:
+        """Put a change of the password on record; sessions but the actor's own end."""
+        with self._units.begin() as work:
+            account = work.ensure_account(name, actor)
+            end_sessions(work, account.id, actor)
+            work.record(account, Entry(Event.PASSWORD_CHANGED, actor))
+
+    def _state(self, row: Row[Any], now: int) -> AccountState:
+        lock = LockState(row.failures, row.locks, row.locked_at)
+        left = lockout.remaining(lock, now, self._policy)
+        return AccountState(
+            name=row.name,
+            known_since=from_milliseconds(row.created_at),
+            adopted_at=when(row.adopted_at),
+            barred_at=when(row.barred_at),
+            wrong_codes=row.failures,
+            locked_until=from_milliseconds(now + left) if left else None,
+        )

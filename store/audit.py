@@ -37,8 +37,17 @@ class Event(StrEnum):
     TOTP_COMPLETED = "totp_completed"
     TOTP_COMPLETION_FAILED = "totp_completion_failed"
     TOTP_DELETED = "totp_deleted"
+    RECOVERY_CODES_MADE = "recovery_codes_made"
+    RECOVERY_CODES_DELETED = "recovery_codes_deleted"
     TOKEN_ISSUED = "token_issued"
     TOKEN_REVOKED = "token_revoked"
+    PASSWORD_CHANGED = "password_changed"
+    SESSION_BEGUN = "session_begun"
+    SESSION_CONFIRMED = "session_confirmed"
+    SESSIONS_ENDED = "sessions_ended"
+    KEY_ADDED = "key_added"
+    KEY_RETIRED = "key_retired"
+    AUDIT_PRUNED = "audit_pruned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,8 @@ class Actor:
     """An account's name, or `root` for a command on the host."""
     protocol: Protocol
     address: str | None = None
+    session_id: str | None = None
+    """The session it is done in, which outlives what ends the account's other ones."""
 
 
 @dataclass(frozen=True, slots=True)

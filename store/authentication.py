@@ -1,19 +1,18 @@
 """The one place that decides whether an attempt is let in; every door asks here.
 
 A code is asked only after a right password, so a stranger cannot count wrong codes on somebody
-else's account. The one exception is a password and a code written as one string, which must be
-examined before the password is known to be right: those have a gate of their own, which closes
-that way of writing only.
+else's account. The one exception is a password and a code written as one string: see
+`store.code_check`.
 """
 
-import hashlib
-import hmac
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import bindparam, exists, select
+from sqlalchemy import Row, bindparam, exists, select
 
-from store import access_tokens, lockout, otp, throttles
+from store import access_tokens, enforcement, grace
 from store.audit import Actor, Entry, Event
+from store.code_check import CodeCheck
 from store.decisions import (
     Attempt,
     ChallengeKind,
@@ -25,23 +24,19 @@ from store.decisions import (
 )
 from store.schema import access_tokens as tokens_table
 from store.schema import accounts
-from store.schema import totp_factors as totp_table
-from store.sealing import Keyring, Sealed
+from store.sealing import Keyring
 from store.secret import Secret
+from store.sessions import end_sessions
 from store.settings import Settings
-from store.throttles import Gate
-from store.totp_factors import ACTIVE_OF, USE_STEP, sealing_context
-from store.unit_of_work import DIGEST_KEY, Account, UnitOfWork, UnitsOfWork
+from store.totp_factors import ACTIVE_OF
+from store.unit_of_work import Account, UnitOfWork, UnitsOfWork
 
-_ADOPTED = exists().where(
-    totp_table.c.account_id == accounts.c.id, totp_table.c.completed_at.is_not(None)
-)
 _HAS_TOKENS = exists().where(
     tokens_table.c.account_id == accounts.c.id, tokens_table.c.revoked_at.is_(None)
 )
-_FACTORS = select(accounts.c.barred_at, _ADOPTED.label("totp"), _HAS_TOKENS.label("tokens")).where(
-    accounts.c.name == bindparam("name")
-)
+_FACTORS = select(
+    accounts.c.barred_at, accounts.c.adopted_at, _HAS_TOKENS.label("has_tokens")
+).where(accounts.c.name == bindparam("name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +53,19 @@ class Authentication:
     def __init__(self, units: UnitsOfWork, keyring: Keyring, settings: Settings) -> None:
         """Work on that store."""
         self._units = units
-        self._keyring = keyring
         self._settings = settings
+        self._codes = CodeCheck(keyring, settings)
 
     def factors_of(self, account: str) -> FactorsHeld:
         """Tell what could be asked of an account. Decides nothing."""
-        with self._units.database.read() as connection:
-            row = connection.execute(_FACTORS, {"name": account}).one_or_none()
-        return (
-            FactorsHeld(row.totp, row.tokens)
-            if row is not None
-            else FactorsHeld(totp=False, tokens=False)
-        )
+        row = self._look_up(account)
+        if row is None:
+            return FactorsHeld(totp=False, tokens=False)
+        return FactorsHeld(totp=row.adopted_at is not None, tokens=row.has_tokens)
 
     def check_account(self, attempt: Attempt) -> Decision:
         """Decide whether the account may be used at all, however it was authenticated."""
-        with self._units.database.read() as connection:
-            row = connection.execute(_FACTORS, {"name": attempt.account}).one_or_none()
+        row = self._look_up(attempt.account)
         if row is None or row.barred_at is None:
             return Granted(Reason.ACCOUNT_OPEN)
         return self._refuse(attempt, Reason.ACCOUNT_BARRED)
@@ -98,17 +89,15 @@ class Authentication:
 
     def accept_password(self, attempt: Attempt) -> Decision | ChallengeRequired:
         """Decide what a right password is worth."""
-        with self._units.database.read() as connection:
-            row = connection.execute(_FACTORS, {"name": attempt.account}).one_or_none()
-        if row is not None and row.totp:
-            return ChallengeRequired(ChallengeKind.CODE)
+        row = self._look_up(attempt.account)
+        if row is not None and row.adopted_at is not None and not self._settings.grace.seconds:
+            return ChallengeRequired(ChallengeKind.CODE)  # the common case needs no transaction
         with self._units.begin() as work:
             account = work.ensure_account(attempt.account, _actor(attempt))
-            if account.barred_at is not None:
-                return _recorded(work, account, attempt, Denied(Reason.ACCOUNT_BARRED))
-            if work.connection.execute(ACTIVE_OF, {"account": account.id}).first() is not None:
-                return ChallengeRequired(ChallengeKind.CODE)
-            return _recorded(work, account, attempt, Granted(Reason.MFA_NOT_ADOPTED))
+            decision = self._worth_of_password(work, account, attempt)
+            if isinstance(decision, ChallengeRequired):
+                return decision
+            return _recorded(work, account, attempt, decision)
 
     def refuse_password(self, attempt: Attempt) -> Decision:
         """Note that the password was refused by who knows passwords."""
@@ -118,83 +107,57 @@ class Authentication:
         """Note that a right password came without a code."""
         return self._refuse(attempt, Reason.CODE_MISSING)
 
+    def refuse_without_mfa(self, attempt: Attempt) -> Decision:
+        """Note that a right password came from who must adopt MFA and has not."""
+        return self._refuse(attempt, Reason.MFA_REQUIRED)
+
     def check_code(self, attempt: Attempt, code: Secret) -> Decision:
         """Decide by a code, after a right password."""
         with self._units.begin() as work:
             account = work.ensure_account(attempt.account, _actor(attempt))
-            decision = self._judge(work, account, code)
-            return _recorded(work, account, attempt, decision)
+            if account.barred_at is not None:
+                return _recorded(work, account, attempt, Denied(Reason.ACCOUNT_BARRED))
+            before = account.lock
+            decision = self._codes.judge(work, account, code)
+            if isinstance(decision, Granted):
+                grace.remember(work, account, attempt, self._settings.grace)
+            _recorded(work, account, attempt, decision)
+            if account.lock.locks > before.locks:
+                end_sessions(work, account.id)
+                grace.end(work.connection, account.id)
+                work.record(account, Entry(Event.CODES_LOCKED, _actor(attempt)))
+            return decision
 
     def matches_code_before_password(self, attempt: Attempt, digits: str) -> bool:
         """Tell whether digits at the end of an answer are the account's code of now.
 
-        Uses nothing up; grants nothing. An answer that does not match is counted before this
-        returns, at the gate of such answers, since whoever knows the password could otherwise
-        try codes here without end; a closed gate and a locked account match nothing.
+        Uses nothing up and grants nothing.
         """
         with self._units.begin() as work:
             account = work.account(attempt.account)
-            if account is None:
+            if account is None or account.barred_at is not None:
                 return False
-            policy = self._settings.lockout
-            gate = throttles.load(work.connection, Gate.ONE_STRING, account.name)
-            if lockout.remaining(gate, work.now, policy) or self._locked(work, account):
-                return False
-            if self._steps_matched(work, account, digits):
-                return True
-            closed = lockout.after_wrong(gate, None, work.now, policy)
-            throttles.save(work.connection, Gate.ONE_STRING, account.name, closed)
-            return False
+            return self._codes.matches_before_password(work, account, digits)
 
-    def _judge(self, work: UnitOfWork, account: Account, code: Secret) -> Decision:
+    def _worth_of_password(
+        self, work: UnitOfWork, account: Account, attempt: Attempt
+    ) -> Decision | ChallengeRequired:
         if account.barred_at is not None:
             return Denied(Reason.ACCOUNT_BARRED)
-        if self._locked(work, account):
-            return Denied(Reason.CODES_LOCKED)
-        digits = otp.parse_code(code.text())
-        if digits is None:
-            return Denied(Reason.CODE_MALFORMED)
-        matched = self._steps_matched(work, account, digits)
-        if matched is None:
-            return Denied(Reason.NO_FACTOR)
-        for factor_id, step in matched.items():
-            values = {"factor_id": factor_id, "step": step, "now": work.now}
-            if work.connection.execute(USE_STEP, values).rowcount == 1:
-                account.lock = lockout.OPEN
-                throttles.clear(work.connection, Gate.ONE_STRING, account.name)
-                return Granted(Reason.CODE_ACCEPTED, factor_id)
-        if matched:
-            return Denied(Reason.CODE_REPLAYED, next(iter(matched)))
-        return self._count(work, account, digits)
+        # The factors themselves are asked: nothing else may open this way in.
+        if work.connection.execute(ACTIVE_OF, {"account": account.id}).first() is not None:
+            if not self._codes.is_locked(work, account) and grace.applies(
+                work, account, attempt, self._settings.grace
+            ):
+                return Granted(Reason.GRACE)
+            return ChallengeRequired(ChallengeKind.CODE)
+        if enforcement.is_required(account.name, work.now, self._settings.enforcement):
+            return ChallengeRequired(ChallengeKind.ENROLLMENT)
+        return Granted(Reason.MFA_NOT_ADOPTED)
 
-    def _count(self, work: UnitOfWork, account: Account, digits: str) -> Decision:
-        """Count a wrong code, but not the same one twice within its time step.
-
-        Some clients send one answer again by themselves until sshd hangs up.
-        """
-        guess = f"{account.name} {otp.step_at(work.now)} {digits}".encode()
-        digest = hmac.digest(work.keys[DIGEST_KEY], guess, hashlib.sha256)
-        if account.lock.last_wrong == digest:
-            return Denied(Reason.CODE_WRONG_AGAIN)
-        account.lock = lockout.after_wrong(account.lock, digest, work.now, self._settings.lockout)
-        return Denied(Reason.CODE_WRONG)
-
-    def _locked(self, work: UnitOfWork, account: Account) -> bool:
-        return lockout.remaining(account.lock, work.now, self._settings.lockout) > 0
-
-    def _steps_matched(
-        self, work: UnitOfWork, account: Account, digits: str
-    ) -> dict[str, int] | None:
-        """Give each factor that this is a code of, with the step; None if there is no factor."""
-        rows = work.connection.execute(ACTIVE_OF, {"account": account.id}).all()
-        matched = {}
-        for row in rows:
-            sealed = Sealed(row.key_id, row.sealed_secret)
-            secret = self._keyring.open(sealed, sealing_context(account.name, row.id))
-            step = otp.match_step(secret, digits, work.now, self._settings.totp.window)
-            if step is not None:
-                matched[row.id] = step
-        return matched if rows else None
+    def _look_up(self, account: str) -> Row[Any] | None:
+        with self._units.database.read() as connection:
+            return connection.execute(_FACTORS, {"name": account}).one_or_none()
 
     def _refuse(self, attempt: Attempt, reason: Reason) -> Decision:
         with self._units.begin() as work:
@@ -210,6 +173,4 @@ def _recorded(work: UnitOfWork, account: Account, attempt: Attempt, decision: De
     event = Event.LOGIN_GRANTED if isinstance(decision, Granted) else Event.LOGIN_DENIED
     entry = Entry(event, _actor(attempt), decision.reason, decision.factor_id)
     work.record(account, entry)
-    if account.lock.locked_at == work.now:
-        work.record(account, Entry(Event.CODES_LOCKED, _actor(attempt)))
     return decision

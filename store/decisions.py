@@ -21,6 +21,9 @@ class Reason(StrEnum):
     TOKEN_ACCEPTED = "token_accepted"
     MFA_NOT_ADOPTED = "mfa_not_adopted"
     ACCOUNT_OPEN = "account_open"
+    RECOVERY_CODE_ACCEPTED = "recovery_code_accepted"
+    GRACE = "grace"
+    """A code was accepted from the same address a moment ago."""
 
     ACCOUNT_UNKNOWN = "account_unknown"
     ACCOUNT_BARRED = "account_barred"
@@ -34,6 +37,8 @@ class Reason(StrEnum):
     CODE_MISSING = "code_missing"
     """The password came where the code belongs: the client knows one prompt only."""
     NO_FACTOR = "no_factor"
+    MFA_REQUIRED = "mfa_required"
+    """The account must adopt MFA and has not."""
     PASSWORD_REFUSED = "password_refused"
     TOKEN_UNKNOWN = "token_unknown"
     TOKEN_REVOKED = "token_revoked"
@@ -46,6 +51,9 @@ class ChallengeKind(StrEnum):
     """What is still to be shown after a right password."""
 
     CODE = "code"
+    """A code of an authenticator, or a recovery code."""
+    ENROLLMENT = "enrollment"
+    """The account must adopt MFA first; only the web can lead there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from store.settings import LockoutSettings
+from store.settings import GateSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class LockState:
 OPEN = LockState()
 
 
-def lock_length(locks: int, policy: LockoutSettings) -> int:
+def lock_length(locks: int, policy: GateSettings) -> int:
     """Give the length of the n-th lock in milliseconds: doubling, up to the longest."""
     longest = policy.max_hours * 3_600_000
     return min(policy.minutes * 60_000 << min(locks - 1, 32), longest)
 
 
-def remaining(state: LockState, now: int, policy: LockoutSettings) -> int:
+def remaining(state: LockState, now: int, policy: GateSettings) -> int:
     """Give the milliseconds until the gate opens again; 0 when it is open.
 
     A lock that lies in the future by more than its own length was made under a clock that has
@@ -42,8 +42,17 @@ def remaining(state: LockState, now: int, policy: LockoutSettings) -> int:
     return max(0, state.locked_at + length - now)
 
 
+def undone(state: LockState, policy: GateSettings) -> LockState:
+    """Take back the last wrong answer, which was counted ahead and turned out right."""
+    if state.failures:
+        return LockState(state.failures - 1, state.locks, state.locked_at)
+    if state.locks:
+        return LockState(policy.failures - 1, state.locks - 1)
+    return state
+
+
 def after_wrong(
-    state: LockState, digest: bytes | None, now: int, policy: LockoutSettings
+    state: LockState, digest: bytes | None, now: int, policy: GateSettings
 ) -> LockState:
     """Count a wrong answer; the last one allowed closes the gate."""
     failures = state.failures + 1

@@ -5,10 +5,16 @@ from pathlib import Path
 
 from store.access_tokens import AccessTokens
 from store.accounts import Accounts
+from store.audit_log import AuditLog
 from store.authentication import Authentication
 from store.clock import Clock, Randomness, system_clock, system_randomness
 from store.database import Database
-from store.sealing import load_keyring
+from store.housekeeping import Housekeeping
+from store.key_rotation import KeyRotation
+from store.password_throttle import PasswordThrottle
+from store.recovery_codes import RecoveryCodes
+from store.sealing import Keyring
+from store.sessions import Sessions
 from store.settings import Settings
 from store.totp_factors import TotpFactors
 from store.unit_of_work import UnitsOfWork
@@ -22,6 +28,12 @@ class Store:
     accounts: Accounts
     totp_factors: TotpFactors
     access_tokens: AccessTokens
+    recovery_codes: RecoveryCodes
+    sessions: Sessions
+    password_throttle: PasswordThrottle
+    audit_log: AuditLog
+    key_rotation: KeyRotation
+    housekeeping: Housekeeping
     units: UnitsOfWork
 
     def check(self) -> None:
@@ -44,13 +56,19 @@ def open_store(
     The database is first spoken to by the first operation, so that a service can start before
     its database does: until then every operation is a StoreUnavailableError.
     """
-    keyring = load_keyring(Path(settings.store.key_file), randomness)
+    keyring = Keyring(Path(settings.store.key_file), randomness)
     database = Database(settings.store)
     units = UnitsOfWork(database, keyring, clock)
     return Store(
         authentication=Authentication(units, keyring, settings),
-        accounts=Accounts(units, settings.lockout),
+        accounts=Accounts(units, settings),
         totp_factors=TotpFactors(units, keyring, settings.totp, randomness),
-        access_tokens=AccessTokens(units, randomness),
+        access_tokens=AccessTokens(units, settings.access_tokens, randomness),
+        recovery_codes=RecoveryCodes(units, randomness),
+        sessions=Sessions(units, settings.sessions, randomness),
+        password_throttle=PasswordThrottle(units, settings.password_throttle),
+        audit_log=AuditLog(units),
+        key_rotation=KeyRotation(units, keyring),
+        housekeeping=Housekeeping(units, settings),
         units=units,
     )

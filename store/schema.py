@@ -35,9 +35,18 @@ accounts = Table(
     "accounts",
     metadata,
     Column("id", _Number, primary_key=True),
-    Column("name", String(256), nullable=False, unique=True),
+    # In the order of its bytes everywhere, so that pages by name do not depend on a locale.
+    Column(
+        "name",
+        String(256).with_variant(String(256, collation="C"), "postgresql"),
+        nullable=False,
+        unique=True,
+    ),
     Column("created_at", BigInteger, nullable=False),
     Column("barred_at", BigInteger),
+    # Since when the account has an active TOTP factor; null: it has none. Kept beside the factors
+    # so that logins and lists need not count them; a login without a code looks at them too.
+    Column("adopted_at", BigInteger),
     # Wrong codes in a row, and the lock they led to: see store.lockout.
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("locks", Integer, nullable=False, server_default="0"),
@@ -46,7 +55,15 @@ accounts = Table(
     # The head of this account's audit chain: see store.audit.
     Column("audit_sequence", BigInteger, nullable=False, server_default="0"),
     Column("audit_digest", LargeBinary, nullable=False),
+    # The event before the oldest one that is kept, where older ones were pruned.
+    Column("audit_base_sequence", BigInteger, nullable=False, server_default="0"),
+    Column("audit_base_digest", LargeBinary, nullable=False),
 )
+
+for _name in ("adopted_at", "barred_at", "locked_at"):
+    # For pages of only those accounts, by name.
+    _some = accounts.c[_name].is_not(None)
+    Index(f"ix_accounts_name_{_name}", accounts.c.name, sqlite_where=_some, postgresql_where=_some)
 
 totp_factors = Table(
     "totp_factors",
@@ -56,7 +73,7 @@ totp_factors = Table(
     Column("name", String(64), nullable=False),
     Column("key_id", String(32), nullable=False, index=True),
     Column("sealed_secret", LargeBinary, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
     Column("completed_at", BigInteger),  # null: the enrollment is pending
     Column("last_used_step", BigInteger, nullable=False, server_default="-1"),
     Column("last_used_at", BigInteger),
@@ -79,6 +96,39 @@ access_tokens = Table(
     Index("ix_access_tokens_account_id_created_at", "account_id", "created_at"),
 )
 
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
+graces = Table(
+    "graces",
+    metadata,
+    # The last accepted code of an account from an address: see store.grace.
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("address", String(64), primary_key=True),
+    Column("accepted_at", BigInteger, nullable=False, index=True),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("protocol", String(8), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False, index=True),
+    Column("confirmed_at", BigInteger),
+    Column("address", String(64)),
+    Column("agent", String(200), nullable=False),
+)
+
 throttles = Table(
     "throttles",
     metadata,
@@ -88,6 +138,7 @@ throttles = Table(
     Column("failures", Integer, nullable=False),
     Column("locks", Integer, nullable=False),
     Column("locked_at", BigInteger),
+    Column("counted_at", BigInteger, nullable=False, index=True),
 )
 
 audit_events = Table(
@@ -106,6 +157,11 @@ audit_events = Table(
     Column("subject", String(256)),
     Column("digest", LargeBinary, nullable=False),
     UniqueConstraint("account_id", "sequence"),
+    # Newest first, of all events or of some.
+    Index("ix_audit_events_at_id", "at", "id"),
+    Index("ix_audit_events_account_id_at_id", "account_id", "at", "id"),
+    Index("ix_audit_events_event_at_id", "event", "at", "id"),
+    Index("ix_audit_events_address_at_id", "address", "at", "id"),
 )
 
 sealed_keys = Table(

@@ -29,38 +29,58 @@ class Sealed:
 
 
 class Keyring:
-    """The keys of the key file: the first one seals, every one opens."""
+    """The keys of the key file: the first one seals, every one opens.
 
-    def __init__(self, keys: dict[str, bytes], randomness: Randomness) -> None:
-        """Take the keys in the file's order."""
-        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+    A file that was exchanged since it was read is read again, so that a rotation of keys needs no
+    restart.
+    """
+
+    def __init__(self, path: Path, randomness: Randomness) -> None:
+        """Read the file; KeyFileError if it is not safe or not valid."""
+        self._path = path
         self._randomness = randomness
-        self.sealing_key_id = next(iter(keys))
+        self._read()
 
     def seal(self, plain: bytes, context: str) -> Sealed:
         """Encrypt under the first key, bound to its context (account name and factor id)."""
+        if _identity(self._path) != self._file:
+            self._read()
         nonce = self._randomness(_NONCE_BYTES)
-        cipher = self._ciphers[self.sealing_key_id]
-        return Sealed(self.sealing_key_id, nonce + cipher.encrypt(nonce, plain, context.encode()))
+        key_id = self.sealing_key_id
+        data = self._ciphers[key_id].encrypt(nonce, plain, _bound(context))
+        return Sealed(key_id, nonce + data)
 
     def open(self, sealed: Sealed, context: str) -> bytes:
         """Decrypt; KeyFileError when the key is not in the file or the data was changed."""
+        if sealed.key_id not in self._ciphers and _identity(self._path) != self._file:
+            self._read()
         cipher = self._ciphers.get(sealed.key_id)
         if cipher is None:
-            message = f"the key file has no key {sealed.key_id!r}, which the store uses"
+            message = f"{self._path} has no key {sealed.key_id!r}, which the store uses"
             raise KeyFileError(message)
         nonce, data = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
         try:
-            return cipher.decrypt(nonce, data, context.encode())
-        except InvalidTag as error:
+            return cipher.decrypt(nonce, data, _bound(context))
+        except (InvalidTag, ValueError) as error:
             message = (
                 f"key {sealed.key_id!r} does not open {context!r}: another key or changed data"
             )
             raise KeyFileError(message) from error
 
+    def old_key_ids(self) -> list[str]:
+        """Name the keys that only open."""
+        return [key_id for key_id in self._ciphers if key_id != self.sealing_key_id]
 
-def load_keyring(path: Path, randomness: Randomness) -> Keyring:
-    """Read the key file, `id:base64` a line, the sealing key first; KeyFileError if unusable."""
+    def _read(self) -> None:
+        file = _identity(self._path)
+        keys = read_keys(self._path)
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self.sealing_key_id = next(iter(keys))
+        self._file = file
+
+
+def read_keys(path: Path) -> dict[str, bytes]:
+    """Read a key file, `id:base64` a line, the sealing key first; KeyFileError if unusable."""
     try:
         text = read_guarded(path, _MAX_BYTES, group_readable_only=True).decode("ascii")
     except OSError as error:
@@ -81,21 +101,53 @@ def load_keyring(path: Path, randomness: Randomness) -> Keyring:
     if not keys:
         message = f"{path}: holds no key"
         raise KeyFileError(message)
-    return Keyring(keys, randomness)
+    return keys
 
 
 def create_key_file(path: Path, group: int, randomness: Randomness) -> None:
-    """Write a key file with one new key, readable by root and that group only."""
-    key_id = randomness(4).hex()
-    key = base64.b64encode(randomness(KEY_BYTES)).decode("ascii")
+    """Write a key file with one new key, readable by root and that group only.
+
+    FileExistsError rather than a second one in its place.
+    """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    _write(descriptor, [new_key(randomness)], group)
+
+
+def replace_key_file(path: Path, keys: dict[str, bytes], group: int) -> None:
+    """Put other keys into the file, in one step that a crash leaves done or not done."""
+    beside = path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    _write(descriptor, list(keys.items()), group)
+    beside.replace(path)
+
+
+def new_key(randomness: Randomness) -> tuple[str, bytes]:
+    """Make a key with its id."""
+    return randomness(4).hex(), randomness(KEY_BYTES)
+
+
+def _write(descriptor: int, keys: list[tuple[str, bytes]], group: int) -> None:
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write("# sftp-mfa seals its secrets under the first key. Keep a copy of this file.\n")
-        file.write(f"{key_id}:{key}\n")
+        for key_id, key in keys:
+            file.write(f"{key_id}:{base64.b64encode(key).decode('ascii')}\n")
         file.flush()
         os.fchown(descriptor, 0, group)
         os.fchmod(descriptor, 0o640)
         os.fsync(descriptor)
+
+
+def _bound(context: str) -> bytes:
+    return context.encode("utf-8", "surrogateescape")
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _parse(path: Path, number: int, line: str) -> tuple[str, bytes]:

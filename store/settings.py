@@ -3,6 +3,7 @@
 import os
 import stat
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -52,15 +53,76 @@ class TotpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     window: Annotated[int, Meta(ge=0, le=2)] = 1
     """Time steps of 30 s that are accepted before and after the present one."""
     enrollment_minutes: Annotated[int, Meta(ge=1, le=60)] = 15
+    max_per_account: Annotated[int, Meta(ge=1, le=100)] = 10
 
 
-class LockoutSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """When wrong codes lock an account's code check."""
+class GateSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When wrong answers close a gate, and for how long."""
 
     failures: Annotated[int, Meta(ge=1, le=20)] = 5
     minutes: Annotated[int, Meta(ge=1, le=1440)] = 15
     """The first lock; each further one without a success between is twice as long."""
     max_hours: Annotated[int, Meta(ge=1, le=168)] = 24
+
+
+class GraceSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether an accepted code lets in again without one, for clients that connect twice."""
+
+    seconds: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    """0: every login needs a code of its own."""
+
+
+class EnforcementSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who must adopt MFA, and from when; everybody else decides for themselves."""
+
+    groups: tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...] = ()
+    """OS groups whose members must."""
+    start: date | None = None
+    """The first day (UTC) on which they must; none: at once."""
+    enrollment_address: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x20\x7f]*$")] = ""
+    """The enrollment page, shown in the SFTP client of who must and has not."""
+
+    def text(self) -> str:
+        """Say what who must and has not is to do."""
+        where = f" at {self.enrollment_address}" if self.enrollment_address else ""
+        return (
+            f"This account must use multi-factor authentication. Set it up{where}, then try again."
+        )
+
+
+class AccessTokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds of access tokens."""
+
+    max_per_account: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    default_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    """The life of a token made without one; 0: without end, if max_days lets it."""
+    max_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    """The longest life that can be asked for; 0: any, or none."""
+
+
+class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long one stays signed in on the web and the API."""
+
+    idle_minutes: Annotated[int, Meta(ge=1, le=1440)] = 30
+    max_hours: Annotated[int, Meta(ge=1, le=168)] = 12
+    code_minutes: Annotated[int, Meta(ge=1, le=60)] = 5
+    """From the right password until the code."""
+    confirmation_minutes: Annotated[int, Meta(ge=1, le=60)] = 10
+    """How long a confirmation opens factors, tokens and the password to changes."""
+
+
+class PasswordThrottleSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When password guessing through web and API is slowed; sshd bounds its own."""
+
+    account: GateSettings = GateSettings(failures=10, minutes=1, max_hours=1)
+    address: GateSettings = GateSettings(failures=50, minutes=1, max_hours=1)
+
+
+class AuditSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the log lines go, beside the audit in the store."""
+
+    syslog: bool = False
+    """To /dev/log (facility authpriv) as well as to the service's standard error."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +132,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreSettings = StoreSettings()
     pam: PamSettings = PamSettings()
     totp: TotpSettings = TotpSettings()
-    lockout: LockoutSettings = LockoutSettings()
+    lockout: GateSettings = GateSettings()
+    grace: GraceSettings = GraceSettings()
+    enforcement: EnforcementSettings = EnforcementSettings()
+    access_tokens: AccessTokenSettings = AccessTokenSettings()
+    sessions: SessionSettings = SessionSettings()
+    password_throttle: PasswordThrottleSettings = PasswordThrottleSettings()
+    audit: AuditSettings = AuditSettings()
 
 
 def load(path: Path = DEFAULT_PATH) -> Settings:

@@ -2,11 +2,14 @@
 
 from enum import StrEnum
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store.lockout import OPEN, LockState
 from store.schema import throttles
+
+FORGOTTEN_AFTER = 24 * 3_600_000
+"""Wrong answers are forgotten a day after the last one, if no lock is longer."""
 
 
 class Gate(StrEnum):
@@ -14,34 +17,45 @@ class Gate(StrEnum):
 
     ONE_STRING = "one_string"
     """Password and code written as one answer; the subject is the account."""
+    PASSWORD_OF_ACCOUNT = "password_of_account"
+    PASSWORD_FROM_ADDRESS = "password_from_address"
 
 
 _KEY = (throttles.c.gate == bindparam("of_gate"), throttles.c.subject == bindparam("of_subject"))
-_SELECT = select(throttles).where(*_KEY)
+_LOCK = select(throttles).where(*_KEY).with_for_update()
+_UPDATE = update(throttles).where(*_KEY)
 _DELETE = delete(throttles).where(*_KEY)
+_INSERT = {
+    "sqlite": sqlite.insert(throttles).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(throttles).on_conflict_do_nothing(),
+}
 
 
-def load(connection: Connection, gate: Gate, subject: str) -> LockState:
-    """Give what is remembered of a gate; the caller's transaction must have locked its subject."""
-    row = connection.execute(_SELECT, {"of_gate": gate, "of_subject": subject}).one_or_none()
-    return OPEN if row is None else LockState(row.failures, row.locks, row.locked_at)
+def load(connection: Connection, gate: Gate, subject: str, now: int) -> LockState:
+    """Lock a gate's row until the transaction ends, and give what is remembered of it."""
+    row = {"gate": gate, "subject": subject, "failures": 0, "locks": 0, "counted_at": now}
+    connection.execute(_INSERT[connection.dialect.name], row)
+    found = connection.execute(_LOCK, {"of_gate": gate, "of_subject": subject}).one()
+    if now - found.counted_at > FORGOTTEN_AFTER:
+        return OPEN
+    return LockState(found.failures, found.locks, found.locked_at)
 
 
-def save(connection: Connection, gate: Gate, subject: str, state: LockState) -> None:
-    """Remember the state of a gate."""
-    values = {"failures": state.failures, "locks": state.locks, "locked_at": state.locked_at}
-    row = {"gate": gate, "subject": subject, **values}
-    if connection.dialect.name == "sqlite":
-        lite = sqlite.insert(throttles).values(row)
-        connection.execute(lite.on_conflict_do_update(index_elements=_PRIMARY, set_=values))
-    else:
-        large = postgresql.insert(throttles).values(row)
-        connection.execute(large.on_conflict_do_update(index_elements=_PRIMARY, set_=values))
+def save(connection: Connection, gate: Gate, subject: str, state: LockState, now: int) -> None:
+    """Remember the state of a gate that was loaded in this transaction."""
+    connection.execute(
+        _UPDATE,
+        {
+            "of_gate": gate,
+            "of_subject": subject,
+            "failures": state.failures,
+            "locks": state.locks,
+            "locked_at": state.locked_at,
+            "counted_at": now,
+        },
+    )
 
 
 def clear(connection: Connection, gate: Gate, subject: str) -> None:
     """Forget the wrong answers at a gate."""
     connection.execute(_DELETE, {"of_gate": gate, "of_subject": subject})
-
-
-_PRIMARY = ["gate", "subject"]

@@ -6,16 +6,17 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
-from store import otp
+from store import grace, otp, recovery_codes
 from store.audit import Actor, Entry, Event
 from store.clock import Randomness, from_milliseconds, when
-from store.errors import EnrollmentError, NotFoundError
+from store.errors import EnrollmentError, LimitError, NotFoundError
 from store.names import factor_name
 from store.schema import accounts, totp_factors
 from store.sealing import Keyring, Sealed
 from store.secret import Secret
+from store.sessions import end_sessions
 from store.settings import TotpSettings
-from store.unit_of_work import UnitOfWork, UnitsOfWork
+from store.unit_of_work import Account, UnitOfWork, UnitsOfWork
 
 _ID_BYTES = 6
 
@@ -41,6 +42,15 @@ class Enrollment:
     """Base32, as typed into an authenticator."""
     uri: Secret
     """`otpauth://`, as read from a QR code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An enrollment that was completed."""
+
+    factor: TotpFactor
+    recovery_codes: tuple[Secret, ...]
+    """Made with the account's first factor and shown this once; empty after that."""
 
 
 ACTIVE_OF = select(totp_factors).where(
@@ -70,6 +80,11 @@ _COMPLETE = (
 )
 _DELETE = delete(totp_factors).where(
     totp_factors.c.id == bindparam("factor_id"), totp_factors.c.account_id == bindparam("account")
+)
+_DELETE_ALL = (
+    delete(totp_factors)
+    .where(totp_factors.c.account_id == bindparam("account"))
+    .returning(totp_factors.c.id)
 )
 _DROP_PENDING = delete(totp_factors).where(
     totp_factors.c.account_id == bindparam("account"), totp_factors.c.completed_at.is_(None)
@@ -106,6 +121,10 @@ class TotpFactors:
             owner = work.ensure_account(account, actor)
             sealed = self._keyring.seal(secret, sealing_context(account, factor_id))
             work.connection.execute(_DROP_PENDING, {"account": owner.id})
+            active = work.connection.execute(ACTIVE_OF, {"account": owner.id}).all()
+            if len(active) >= self._settings.max_per_account:
+                message = f"{account} has {len(active)} authenticators, the most that are allowed"
+                raise LimitError(message)
             work.connection.execute(
                 insert(totp_factors),
                 {
@@ -122,26 +141,28 @@ class TotpFactors:
         uri = otp.otpauth_uri(secret, account, self._settings.issuer)
         return Enrollment(factor, Secret.of(otp.base32(secret)), uri)
 
-    def complete(self, account: str, factor_id: str, code: str, actor: Actor) -> TotpFactor:
+    def complete(self, account: str, factor_id: str, code: str, actor: Actor) -> Completion:
         """Make a pending factor active with a right code, whose step is used up by that.
 
         NotFoundError when there is no such factor; EnrollmentError when the code is wrong, the
         time is over or the factor is active already.
         """
-        problem = None
+        codes: tuple[Secret, ...] = ()
         with self._units.begin() as work:
-            owner = work.account(account)
-            row = _find(work, owner.id, factor_id) if owner is not None else None
-            if owner is None or row is None:
-                raise NotFoundError(_missing(account, factor_id))
+            owner, row = _find(work, account, factor_id)
             problem = self._complete(work, account, row, code)
             event = Event.TOTP_COMPLETED if problem is None else Event.TOTP_COMPLETION_FAILED
             work.record(owner, Entry(event, actor, factor_id=factor_id))
-            row = _find(work, owner.id, factor_id)
+            if problem is None and owner.adopted_at is None:
+                owner.adopted_at = work.now
+                codes = recovery_codes.make_codes(work, owner, actor, self._randomness)
+                # Sessions from before were begun with the password alone.
+                end_sessions(work, owner.id, actor)
+            _, row = _find(work, account, factor_id)
         # Raised after the commit: the audit of a failure must stay.
-        if problem is not None or row is None:
+        if problem is not None:
             raise EnrollmentError(problem)
-        return _shown(row)
+        return Completion(_shown(row), codes)
 
     def _complete(self, work: UnitOfWork, account: str, row: Row[Any], code: str) -> str | None:
         """Complete the factor, or say why not."""
@@ -167,18 +188,48 @@ class TotpFactors:
             return [_shown(row) for row in connection.execute(_ALL_OF, {"name": account})]
 
     def delete(self, account: str, factor_id: str, actor: Actor) -> None:
-        """Remove a factor; NotFoundError if the account has no such one."""
+        """Remove a factor; NotFoundError if the account has no such one.
+
+        With the last one the account has left MFA, and its recovery codes go too. Sessions but
+        the actor's own end.
+        """
+        with self._units.begin() as work:
+            owner, _ = _find(work, account, factor_id)
+            work.connection.execute(_DELETE, {"factor_id": factor_id, "account": owner.id})
+            work.record(owner, Entry(Event.TOTP_DELETED, actor, factor_id=factor_id))
+            _after_removal(work, owner, actor)
+
+    def delete_all(self, account: str, actor: Actor) -> int:
+        """Remove every factor of an account and tell how many there were."""
         with self._units.begin() as work:
             owner = work.account(account)
-            values = {"factor_id": factor_id, "account": owner.id if owner is not None else None}
-            if owner is None or work.connection.execute(_DELETE, values).rowcount != 1:
-                raise NotFoundError(_missing(account, factor_id))
-            work.record(owner, Entry(Event.TOTP_DELETED, actor, factor_id=factor_id))
+            if owner is None:
+                return 0
+            rows = work.connection.execute(_DELETE_ALL, {"account": owner.id}).all()
+            for row in rows:
+                work.record(owner, Entry(Event.TOTP_DELETED, actor, factor_id=row.id))
+            if rows:
+                _after_removal(work, owner, actor)
+            return len(rows)
 
 
-def _find(work: UnitOfWork, account_id: int, factor_id: str) -> Row[Any] | None:
-    values = {"factor_id": factor_id, "account": account_id}
-    return work.connection.execute(_ONE, values).one_or_none()
+def _find(work: UnitOfWork, account: str, factor_id: str) -> tuple[Account, Row[Any]]:
+    """Lock the account and give it with its factor; NotFoundError if there is none."""
+    owner = work.account(account)
+    if owner is not None:
+        values = {"factor_id": factor_id, "account": owner.id}
+        row = work.connection.execute(_ONE, values).one_or_none()
+        if row is not None:
+            return owner, row
+    raise NotFoundError(_missing(account, factor_id))
+
+
+def _after_removal(work: UnitOfWork, owner: Account, actor: Actor) -> None:
+    end_sessions(work, owner.id, actor)
+    grace.end(work.connection, owner.id)
+    if work.connection.execute(ACTIVE_OF, {"account": owner.id}).first() is None:
+        owner.adopted_at = None
+        recovery_codes.delete_codes(work.connection, owner)
 
 
 def _missing(account: str, factor_id: str) -> str:

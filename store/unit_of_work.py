@@ -27,6 +27,11 @@ DIGEST_KEY = "digest"
 KEY_NAMES = (AUDIT_KEY, DIGEST_KEY)
 
 
+def key_context(name: str) -> str:
+    """Name what a sealed key of the store is, so that it opens as nothing else."""
+    return f"store {name}"
+
+
 @dataclass(slots=True)
 class Account:
     """An account's row, locked until the transaction ends; changes are saved with it."""
@@ -35,6 +40,7 @@ class Account:
     name: str
     created_at: int
     barred_at: int | None
+    adopted_at: int | None
     lock: LockState
     audit_sequence: int
     audit_digest: bytes
@@ -65,6 +71,7 @@ class UnitOfWork:
             row.name,
             row.created_at,
             row.barred_at,
+            row.adopted_at,
             lock,
             row.audit_sequence,
             row.audit_digest,
@@ -78,6 +85,7 @@ class UnitOfWork:
         if account is not None:
             return account
         values = {"name": name, "created_at": self.now, "audit_digest": audit.GENESIS}
+        values["audit_base_digest"] = audit.GENESIS
         statement = (
             sqlite.insert(accounts).on_conflict_do_nothing()
             if self.connection.dialect.name == "sqlite"
@@ -138,6 +146,7 @@ class UnitOfWork:
                 {
                     "account_id": account.id,
                     "barred_at": account.barred_at,
+                    "adopted_at": account.adopted_at,
                     "failures": account.lock.failures,
                     "locks": account.lock.locks,
                     "locked_at": account.lock.locked_at,
@@ -172,13 +181,18 @@ class UnitsOfWork:
             work.save()
         work.write_log_lines()
 
+    def keys(self) -> dict[str, bytes]:
+        """Give the store's own keys, to who verifies with them."""
+        with self.database.read() as connection:
+            return self._keys(connection)
+
     def _keys(self, connection: Connection) -> dict[str, bytes]:
         """Give the store's own keys, opened once for each connection of the pool."""
         keys: dict[str, bytes] | None = connection.info.get("keys")
         if keys is None:
             rows = connection.execute(_SELECT_KEYS).all()
             keys = {
-                row.name: self.keyring.open(Sealed(row.key_id, row.sealed), f"store {row.name}")
+                row.name: self.keyring.open(Sealed(row.key_id, row.sealed), key_context(row.name))
                 for row in rows
             }
             if set(keys) != set(KEY_NAMES):

@@ -17,7 +17,7 @@ from store.errors import SchemaMismatchError, StoreUnavailableError
 from store.schema import SYSTEM_ACCOUNT, accounts, sealed_keys
 from store.sealing import KEY_BYTES, Keyring
 from store.settings import StoreSettings
-from store.unit_of_work import KEY_NAMES
+from store.unit_of_work import KEY_NAMES, key_context
 
 _LOCK = 0x73667470
 """A number for PostgreSQL's advisory lock: two hosts that upgrade at once take turns."""
@@ -92,8 +92,9 @@ def _prepare(
     if system.first() is not None:
         return
     row = {"name": SYSTEM_ACCOUNT, "created_at": clock(), "audit_digest": GENESIS}
+    row["audit_base_digest"] = GENESIS
     connection.execute(accounts.insert(), row)
     for name in KEY_NAMES:
-        sealed = keyring.seal(randomness(KEY_BYTES), f"store {name}")
+        sealed = keyring.seal(randomness(KEY_BYTES), key_context(name))
         values = {"name": name, "key_id": sealed.key_id, "sealed": sealed.data}
         connection.execute(sealed_keys.insert(), values)

@@ -1,0 +1,261 @@
+"""Reads the audit: pages of events, the proof that none was touched, and pruning."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_, update
+
+from store.audit import GENESIS, Actor, Entry, Event, chain_digest
+from store.clock import from_milliseconds, to_milliseconds
+from store.decisions import Protocol, Reason
+from store.errors import RequestError
+from store.schema import SYSTEM_ACCOUNT, accounts, audit_events
+from store.unit_of_work import AUDIT_KEY, UnitsOfWork
+
+MAX_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One event as auditors see it."""
+
+    id: int
+    at: datetime
+    account: str
+    """Empty for what concerns no account."""
+    event: str
+    actor: str
+    protocol: str
+    address: str | None
+    reason: str | None
+    factor_id: str | None
+    subject: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are wanted; what is None does not narrow."""
+
+    account: str | None = None
+    event: str | None = None
+    address: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some events, and where the next ones begin; None after the last."""
+
+    events: list[AuditEvent]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in the audit that is not as it was written."""
+
+    account: str
+    sequence: int
+    problem: str
+
+
+_CHAINS = select(accounts).where(accounts.c.id > bindparam("after")).order_by(accounts.c.id)
+_CHAIN = (
+    select(audit_events)
+    .where(
+        audit_events.c.account_id == bindparam("account"),
+        audit_events.c.sequence <= bindparam("last"),
+    )
+    .order_by(audit_events.c.sequence)
+)
+_LAST = select(func.max(audit_events.c.sequence)).where(
+    audit_events.c.account_id == bindparam("account")
+)
+_HEAD = select(accounts.c.audit_sequence).where(accounts.c.id == bindparam("account"))
+_BATCH = 500
+
+
+class AuditLog:
+    """The audit's readers; writing is each service's own transaction."""
+
+    def __init__(self, units: UnitsOfWork) -> None:
+        """Read that store."""
+        self._units = units
+
+    def page(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
+        """List events, the newest first; RequestError for a cursor that this never gave."""
+        limit = max(1, min(limit, MAX_PAGE))
+        query = (
+            select(audit_events, accounts.c.name.label("account"))
+            .join(accounts, accounts.c.id == audit_events.c.account_id)
+            .order_by(audit_events.c.at.desc(), audit_events.c.id.desc())
+            .limit(limit + 1)
+        )
+        columns = {"event": wanted.event, "address": wanted.address}
+        for name, value in columns.items():
+            if value is not None:
+                query = query.where(audit_events.c[name] == value)
+        if wanted.since is not None:
+            query = query.where(audit_events.c.at >= to_milliseconds(wanted.since))
+        if wanted.until is not None:
+            query = query.where(audit_events.c.at < to_milliseconds(wanted.until))
+        if cursor is not None:
+            place = tuple_(audit_events.c.at, audit_events.c.id)
+            query = query.where(place < tuple_(*_parse_cursor(cursor)))
+        with self._units.database.read() as connection:
+            if wanted.account is not None:
+                owner = connection.execute(_ID_OF, {"name": wanted.account}).scalar_one_or_none()
+                query = query.where(audit_events.c.account_id == owner)
+            rows = connection.execute(query).all()
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(
+            [_shown(row) for row in rows[:limit]],
+            f"{last.at}-{last.id}" if last is not None else None,
+        )
+
+    def verify(self) -> Iterator[Finding]:
+        """Recompute every chain and give what does not fit; nothing when all is as written.
+
+        A chain's end is kept beside the account, so that events missing there show as well. Not
+        found is a change by somebody who has the store's own key and can write to the database.
+        """
+        keys = self._units.keys()
+        created: set[str] = set()
+        after = -1
+        while True:
+            with self._units.database.read() as connection:
+                heads = connection.execute(_CHAINS.limit(_BATCH), {"after": after}).all()
+                for head in heads:
+                    yield from _verify_chain(connection, head, keys[AUDIT_KEY], created)
+            if not heads:
+                break
+            after = heads[-1].id
+        with self._units.database.read() as connection:
+            for name in sorted(created):
+                if connection.execute(_ID_OF, {"name": name}).first() is None:
+                    yield Finding(name, 0, "the account and its whole chain are missing")
+
+    def prune(self, before: datetime, actor: Actor) -> int:
+        """Delete events from before a time; give how many. The chains go on to verify.
+
+        The chain of the system is kept whole: it proves which accounts there were.
+        """
+        limit = to_milliseconds(before)
+        pruned = 0
+        after = -1
+        with self._units.begin() as work:
+            system = work.system()
+            work.record(system, Entry(Event.AUDIT_PRUNED, actor, subject=before.isoformat()))
+        while True:
+            with self._units.database.read() as connection:
+                heads = connection.execute(_CHAINS.limit(_BATCH), {"after": after}).all()
+            if not heads:
+                return pruned
+            for head in heads:
+                if head.name != SYSTEM_ACCOUNT:
+                    pruned += self._prune_chain(head.name, limit)
+            after = heads[-1].id
+
+    def _prune_chain(self, name: str, limit: int) -> int:
+        with self._units.begin() as work:
+            account = work.account(name)
+            if account is None:
+                return 0
+            # Up to the first event that is younger: a chain has no holes, whatever the clock did.
+            young = select(func.min(audit_events.c.sequence)).where(
+                audit_events.c.account_id == account.id, audit_events.c.at >= limit
+            )
+            first_kept = work.connection.execute(young).scalar_one()
+            end = account.audit_sequence + 1 if first_kept is None else first_kept
+            last = select(audit_events.c.sequence, audit_events.c.digest).where(
+                audit_events.c.account_id == account.id, audit_events.c.sequence == end - 1
+            )
+            base = work.connection.execute(last).one_or_none()
+            if base is None:
+                return 0
+            work.connection.execute(
+                update(accounts).where(accounts.c.id == account.id),
+                {"audit_base_sequence": base.sequence, "audit_base_digest": base.digest},
+            )
+            return work.connection.execute(
+                delete(audit_events).where(
+                    audit_events.c.account_id == account.id,
+                    audit_events.c.sequence <= base.sequence,
+                )
+            ).rowcount
+
+
+_ID_OF = select(accounts.c.id).where(accounts.c.name == bindparam("name"))
+
+
+def _verify_chain(
+    connection: Connection, head: Row[Any], key: bytes, created: set[str]
+) -> Iterator[Finding]:
+    expected = head.audit_base_sequence
+    digest = head.audit_base_digest if expected else GENESIS
+    values = {"account": head.id, "last": head.audit_sequence}
+    for row in connection.execute(_CHAIN, values):
+        expected += 1
+        if row.sequence != expected:
+            yield Finding(head.name, expected, "an event is missing")
+            expected = row.sequence
+        digest = chain_digest(key, digest, head.name, row.sequence, row.at, _entry(row))
+        if digest != row.digest:
+            yield Finding(head.name, row.sequence, "the event, or one before it, was changed")
+            digest = row.digest
+        if head.name == SYSTEM_ACCOUNT and row.event == Event.ACCOUNT_CREATED:
+            created.add(row.subject)
+    yield from _added_behind(connection, head)
+    if expected != head.audit_sequence:
+        yield Finding(head.name, expected + 1, "events are missing at the end")
+    elif digest != head.audit_digest:
+        yield Finding(head.name, expected, "the last event is not the one that was written")
+
+
+def _added_behind(connection: Connection, head: Row[Any]) -> Iterator[Finding]:
+    """Find events behind the chain's end; those written since the end was read are none."""
+    last = connection.execute(_LAST, {"account": head.id}).scalar_one()
+    if last is not None and last > head.audit_sequence:
+        now = connection.execute(_HEAD, {"account": head.id}).scalar_one()
+        if last > now:
+            yield Finding(head.name, last, "an event was added that nobody wrote")
+
+
+def _entry(row: Row[Any]) -> Entry:
+    """Give the row's content as it was digested; words that nobody wrote stay as they are."""
+    actor = Actor(row.actor, _word(Protocol, row.protocol), row.address)
+    reason = None if row.reason is None else _word(Reason, row.reason)
+    return Entry(_word(Event, row.event), actor, reason, row.factor_id, row.subject)
+
+
+def _word(vocabulary: Any, text: str) -> Any:
+    try:
+        return vocabulary(text)
+    except ValueError:
+        return text
+
+
+def _shown(row: Row[Any]) -> AuditEvent:
+    return AuditEvent(
+        id=row.id,
+        at=from_milliseconds(row.at),
+        account=row.account,
+        event=row.event,
+        actor=row.actor,
+        protocol=row.protocol,
+        address=row.address,
+        reason=row.reason,
+        factor_id=row.factor_id,
+        subject=row.subject,
+    )
+
+
+def _parse_cursor(cursor: str) -> tuple[int, int]:
+    at, separator, number = cursor.partition("-")
+    if separator and at.isdecimal() and number.isdecimal() and len(cursor) <= 40:  # noqa: PLR2004
+        return int(at), int(number)
+    message = "the cursor is not one that a page gave"
+    raise RequestError(message)

@@ -1,0 +1,86 @@
+"""Slows the guessing of passwords through web and API, by account and by address.
+
+Only that: it never closes SFTP, whose guessing sshd and PAM bound themselves. A guess is counted
+before the password is checked and taken back when it was right, so that guesses sent all at once
+are bounded like those sent one after the other.
+"""
+
+import hashlib
+import ipaddress
+
+from store import lockout, throttles
+from store.lockout import OPEN
+from store.settings import GateSettings, PasswordThrottleSettings
+from store.throttles import Gate
+from store.unit_of_work import UnitOfWork, UnitsOfWork
+
+
+class PasswordThrottle:
+    """Counts guesses in the store, for all hosts together."""
+
+    def __init__(self, units: UnitsOfWork, settings: PasswordThrottleSettings) -> None:
+        """Work on that store."""
+        self._units = units
+        self._settings = settings
+
+    def enter(self, name: str, address: str) -> int:
+        """Count a guess ahead; give 0 if it may be made, else the seconds until one may.
+
+        The name is the canonical one, or as typed if NSS knows none: both are throttled alike,
+        so that the answer does not tell which accounts exist.
+        """
+        with self._units.begin() as work:
+            gates = [
+                (gate, subject, policy, throttles.load(work.connection, gate, subject, work.now))
+                for gate, subject, policy in self._gates(name, address)
+            ]
+            waits = [lockout.remaining(state, work.now, policy) for *_, policy, state in gates]
+            if any(waits):
+                return -(-max(waits) // 1000)
+            for gate, subject, policy, state in gates:
+                counted = lockout.after_wrong(state, None, work.now, policy)
+                throttles.save(work.connection, gate, subject, counted, work.now)
+            return 0
+
+    def succeed(self, name: str, address: str) -> None:
+        """Take the guess back that `enter` counted: it was right.
+
+        The account's wrong guesses are forgotten. Those from the address are not: somebody with
+        an account of their own must not be able to open the gate by signing in now and then.
+        """
+        with self._units.begin() as work:
+            (_, account, _), (gate, subject, policy) = self._gates(name, address)
+            throttles.clear(work.connection, Gate.PASSWORD_OF_ACCOUNT, account)
+            self._undo(work, gate, subject, policy)
+
+    def _undo(self, work: UnitOfWork, gate: Gate, subject: str, policy: GateSettings) -> None:
+        state = throttles.load(work.connection, gate, subject, work.now)
+        undone = lockout.undone(state, policy)
+        if undone == OPEN:
+            throttles.clear(work.connection, gate, subject)
+        else:
+            throttles.save(work.connection, gate, subject, undone, work.now)
+
+    def _gates(self, name: str, address: str) -> list[tuple[Gate, str, GateSettings]]:
+        return [
+            (Gate.PASSWORD_OF_ACCOUNT, account_subject(name), self._settings.account),
+            (Gate.PASSWORD_FROM_ADDRESS, address_subject(address), self._settings.address),
+        ]
+
+
+def account_subject(name: str) -> str:
+    """Give a name of bounded length to what was typed, which may be of any."""
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def address_subject(address: str) -> str:
+    """Give the address, or an IPv6 one's /64: that is what one customer has to himself."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False))

@@ -15,6 +15,8 @@ from pathlib import Path
 from pam_module.conversation import Prompts
 from pam_module.dialogue import Dialogue
 from pam_module.session import Session
+from store.errors import StoreError
+from store.housekeeping import INTERVAL_SECONDS
 from store.opening import Store
 from store.settings import Settings
 
@@ -57,12 +59,16 @@ class Helper:
         loop.add_reader(listener.fileno(), self._accept, listener, loop)
         _notify(b"READY=1")
         _log.info("ready on %s", self._settings.socket)
+        cleaned = loop.time()
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _SWEEP_SECONDS)
             now = loop.time()
             for session in list(self._sessions):
                 session.expire(now)
+            if now - cleaned > INTERVAL_SECONDS:
+                cleaned = now
+                loop.run_in_executor(self._executor, self._clean)
         _notify(b"STOPPING=1")
         loop.remove_reader(listener.fileno())
         listener.close()
@@ -70,6 +76,12 @@ class Helper:
             session.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         _log.info("stopped")
+
+    def _clean(self) -> None:
+        try:
+            self._store.housekeeping.run()
+        except StoreError as error:
+            _log.warning("housekeeping: %s", error)
 
     def _accept(self, listener: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         try:

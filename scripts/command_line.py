@@ -1,10 +1,11 @@
 """What all commands share: their configuration, their errors, their exit codes."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
+from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pam_module.helper import HelperError
 from scripts.privileges import PrivilegeError
 from store import settings as settings_module
 from store.errors import RequestError, StoreError
-from store.settings import Settings, SettingsError
+from store.settings import AuditSettings, Settings, SettingsError
 
 EXIT_REFUSED = 1
 """What was asked for cannot be done (no such account, a wrong code …)."""
@@ -33,11 +34,8 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
 
 
-@dataclass(frozen=True)
-class Broken:
-    """The errors that are an operator's to mend."""
-
-    kinds = (SettingsError, StoreError, HelperError, PrivilegeError)
+_BROKEN = (SettingsError, StoreError, HelperError, PrivilegeError)
+"""The errors that are an operator's to mend."""
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +47,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*arguments, **options)
         except RequestError as error:
             _leave(str(error), EXIT_REFUSED)
-        except Broken.kinds as error:
+        except _BROKEN as error:
             _leave(str(error), EXIT_BROKEN)
 
     return run
@@ -65,13 +63,18 @@ def print_json(value: object) -> None:
     click.echo(msgspec.json.encode(value).decode("utf-8"))
 
 
-def log_to_stderr() -> None:
-    """Send the log lines of a service to its stderr, where the service manager reads them."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(name)s: %(levelname)s: %(message)s"))
+def start_log(settings: AuditSettings) -> None:
+    """Send a service's log to its stderr, where the service manager reads it, and to syslog."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(logging.Formatter("%(name)s: %(levelname)s: %(message)s"))
+    if settings.syslog:
+        syslog = SysLogHandler("/dev/log", SysLogHandler.LOG_AUTHPRIV)
+        syslog.setFormatter(logging.Formatter(f"sftp-mfa[{os.getpid()}]: %(message)s"))
+        handlers.append(syslog)
     logger = logging.getLogger("sftp_mfa")
-    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    for handler in handlers:
+        logger.addHandler(handler)
 
 
 def _leave(message: str, code: int) -> None:

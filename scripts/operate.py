@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from scripts import privileges
-from scripts.command_line import config_option, guarded, load_settings, log_to_stderr
+from scripts.command_line import config_option, guarded, load_settings, start_log
 from store.clock import system_clock, system_randomness
 from store.database import sqlite_path
 from store.errors import KeyFileError
@@ -34,8 +34,8 @@ def serve_pam(config: Path) -> None:
     """
     from pam_module.helper import run  # noqa: PLC0415 - asyncio is for this command only
 
-    log_to_stderr()
     settings = load_settings(config)
+    start_log(settings.audit)
     privileges.make_folder(Path(settings.pam.socket).parent, settings, 0o755)
     privileges.become_service(settings)
     run(open_store(settings), settings)
@@ -88,6 +88,34 @@ def upgrade_store(config: Path) -> None:
         click.echo(f"the store has schema {after} already")
     else:
         click.echo(f"the store now has schema {after} (before: {before or 'none'})")
+
+
+@main.command("rotate-keys")
+@click.option(
+    "--step",
+    type=click.Choice(["all", "add", "reseal", "retire"]),
+    default="all",
+    show_default=True,
+    help="One step alone, for a store that several hosts share.",
+)
+@config_option
+@guarded
+def rotate_keys(step: str, config: Path) -> None:
+    """Seal every secret under a new key, and end the old one; logins go on all the while.
+
+    May be broken off and run again. Where several hosts share a store: `--step add` on one host,
+    copy the key file to the others, `--step reseal` on one, then `--step retire` on one and copy
+    the file once more.
+
+    \b
+    Examples:
+      sftp-mfa rotate-keys
+      sftp-mfa rotate-keys --step add
+    """
+    from scripts.key_rotation import rotate  # noqa: PLC0415 - for this command only
+
+    for line in rotate(load_settings(config), step):
+        click.echo(line)
 
 
 def _make_key_file(settings: Settings) -> None:

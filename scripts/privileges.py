@@ -42,3 +42,10 @@ def make_folder(path: Path, settings: Settings, mode: int) -> None:
     account = service_account(settings)
     path.mkdir(mode=mode)
     os.chown(path, account.pw_uid, grp.getgrgid(account.pw_gid).gr_gid)
+
+
+def require_root() -> None:
+    """Make sure that root runs this command."""
+    if os.geteuid() != 0:
+        message = "run this as root"
+        raise PrivilegeError(message)

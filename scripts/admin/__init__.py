@@ -1,0 +1,1 @@
+"""`sftp-mfa-admin`: what an administrator does to accounts and their factors."""

@@ -64,12 +64,13 @@ class Paramiko:
 
     def _transfer(self, transport: paramiko.Transport) -> None:
         trip = RoundTrip(self._folder)
-        client = paramiko.SFTPClient.from_transport(transport)
-        if client is None:
-            raise TransferError
-        with client:
-            client.put(str(trip.source), trip.remote)
-            client.get(trip.remote, str(trip.returned))
+        try:
+            with transport.open_sftp_client() as client:
+                client.put(str(trip.source), trip.remote)
+                client.get(trip.remote, str(trip.returned))
+        except (paramiko.SSHException, EOFError, OSError) as breakage:
+            message = "the connection broke after the login"
+            raise TransferError(message) from breakage
         trip.check("")
 
 

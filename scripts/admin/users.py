@@ -98,9 +98,8 @@ def show(user: str, config: Path, *, as_json: bool) -> None:
     click.echo(f"{state.name}")
     click.echo(f"  MFA adopted:    {'yes' if adopted else 'no'}")
     click.echo(f"  barred since:   {show_time(state.barred_at)}")
-    click.echo(
-        f"  codes locked:   {'until ' + show_time(state.locked_until) if state.locked_until else 'no'}"
-    )
+    locked = f"until {show_time(state.locked_until)}" if state.locked_until else "no"
+    click.echo(f"  codes locked:   {locked}")
     click.echo(f"  wrong codes:    {state.wrong_codes} in a row")
     click.echo(f"  authenticators: {len(factors)}")
     click.echo(f"  access tokens:  {len(tokens)}")

@@ -55,12 +55,11 @@ def test_openssh_shows_its_prompts_to_the_byte(
     assert outcome.prompts == (shown[method],)
 
 
+@pytest.mark.parametrize("client", ["openssh", "paramiko", "psftp"], indirect=True)
 def test_client_hangs_up_at_the_first_prompt_without_an_answer(
     client: Client, plain_sshd: Sshd, account: Account
 ) -> None:
     """Who has nothing to say goes away, and the prompt is on record."""
-    if client.answers_once:
-        pytest.skip("it has its answer beforehand")
     outcome = client.login(plain_sshd, account.name, [])
     assert not outcome.ok
     assert len(outcome.prompts) == 1

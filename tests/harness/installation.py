@@ -2,17 +2,25 @@
 
 import base64
 import secrets
+import shutil
 import socket
 import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from harness import moved_clock
+from harness.moved_clock import MovedClock
 from harness.processes import Process
 from harness.sandbox import command, place
 from store import otp
 from store.audit import Actor
-from store.clock import system_clock
+from store.clock import Clock, system_clock
 from store.decisions import Protocol
+from store.errors import EnrollmentError
 from store.opening import Store, open_store
 from store.secret import Secret
 from store.settings import load
@@ -26,43 +34,55 @@ class Device:
 
     factor_id: str
     secret: bytes = field(repr=False)
+    clock: Clock = system_clock
 
     def code(self, steps: int = 0) -> str:
         """Show the code of now, or of so many time steps later."""
-        return otp.code_at(self.secret, otp.step_at(system_clock()) + steps)
-
-    def unused_code(self) -> str:
-        """Show a code that is accepted and was not used by the enrollment: the next step's."""
-        return self.code(1)
+        return otp.code_at(self.secret, otp.step_at(self.clock()) + steps)
 
     def wrong_codes(self, count: int) -> list[str]:
         """Make up codes that are wrong now and for the next minutes."""
-        now = otp.step_at(system_clock())
+        now = otp.step_at(self.clock())
         right = {otp.code_at(self.secret, now + step) for step in range(-3, 20)}
-        made_up = (f"{number:06d}" for number in range(100_000, 200_000, 1237))
+        made_up = (f"{number:06d}" for number in range(100_000, 1_000_000, 1237))
         return [code for code in made_up if code not in right][:count]
 
 
 class Installation:
     """A store and its helper; `start` runs the helper as the service would be run."""
 
-    def __init__(self, url: str | None = None, more: str = "") -> None:
-        """Make configuration and store; an SQLite store unless there is a URL."""
+    def __init__(
+        self,
+        url: str | None = None,
+        more: str = "",
+        *,
+        keys_of: "Installation | None" = None,
+        clock_stands: bool = False,
+    ) -> None:
+        """Make configuration and store; an SQLite store unless there is a URL.
+
+        Two hosts of one store have the same keys. A clock that stands is the test's to move.
+        """
         # Not in pytest's folders, which the service's user may not enter.
         folder = place() / "hosts" / secrets.token_hex(5)
         folder.mkdir(parents=True)
         self.folder = folder
         self.config = folder / "config.toml"
         self.database = folder / "store" / "store.db"
+        self.keys = folder / "keys"
         self.socket = folder / "run" / "pam.sock"
+        self.clock = MovedClock(folder / "clock") if clock_stands else None
         self.config.write_text(
             f"[store]\n"
             f'url = "{url or f"sqlite:///{self.database}"}"\n'
-            f'key_file = "{folder / "keys"}"\n'
+            f'key_file = "{self.keys}"\n'
             f"[pam]\n"
             f'socket = "{self.socket}"\n'
             f"{more}"
         )
+        if keys_of is not None:
+            shutil.copy2(keys_of.keys, self.keys)
+            shutil.chown(self.keys, group="sftp-mfa")
         self.run("sftp-mfa", "upgrade-store")
         self.helper: Process | None = None
         self._store: Store | None = None
@@ -83,11 +103,19 @@ class Installation:
         assert not check or ended.returncode == 0, ended.stderr
         return ended
 
-    def start(self, argv: list[str] | None = None) -> None:
-        """Start the helper and wait until it serves."""
-        started = argv or [command("sftp-mfa"), "serve-pam", "--config", str(self.config)]
-        self.helper = Process(started, log=self.folder / "helper.log")
+    @property
+    def serve(self) -> list[str]:
+        """Return the command that serves."""
+        if self.clock is not None:
+            script = Path(moved_clock.__file__)
+            return [sys.executable, "-P", str(script), str(self.config), str(self.clock.file)]
+        return [command("sftp-mfa"), "serve-pam", "--config", str(self.config)]
+
+    def start(self, argv: Sequence[str] = (), **options: Any) -> Process:
+        """Start the helper and wait until it serves; `argv` and options replace the usual ones."""
+        self.helper = Process(argv or self.serve, log=self.folder / "helper.log", **options)
         self.helper.wait_until_ready(self._serves)
+        return self.helper
 
     def stop(self) -> None:
         """End the helper."""
@@ -105,24 +133,33 @@ class Installation:
     def store(self) -> Store:
         """Open the store in this process, as another host would."""
         if self._store is None:
-            self._store = open_store(load(self.config))
+            self._store = open_store(load(self.config), self.clock or system_clock)
         return self._store
 
     def log(self) -> str:
         """Return what the helper has logged."""
-        return (self.folder / "helper.log").read_text()
+        file = self.folder / "helper.log"
+        return file.read_text() if file.exists() else ""
 
     def enroll(self, account: str, name: str = "phone") -> Device:
-        """Complete a TOTP factor; the code of now is used up by that."""
+        """Complete a TOTP factor with the code before that of now, which stays unused."""
         factors = self.store.totp_factors
         enrollment = factors.begin(account, name, ROOT)
-        device = Device(enrollment.factor.id, base64.b32decode(enrollment.secret.text()))
-        factors.complete(account, device.factor_id, device.code(), ROOT)
+        secret = base64.b32decode(enrollment.secret.text())
+        device = Device(enrollment.factor.id, secret, self.clock or system_clock)
+        with suppress(EnrollmentError):  # a new step began just now
+            factors.complete(account, device.factor_id, device.code(-1), ROOT)
+            return device
+        factors.complete(account, device.factor_id, device.code(-1), ROOT)
         return device
 
-    def issue_token(self, account: str) -> Secret:
+    def issue_token(self, account: str, **options: Any) -> Secret:
         """Make an access token for SFTP."""
-        return self.store.access_tokens.issue(account, "job", ROOT)[0]
+        return self.store.access_tokens.issue(account, "job", ROOT, **options)[0]
+
+    def wrong_codes(self, account: str) -> int:
+        """Tell how many wrong codes in a row the store has counted."""
+        return self.store.accounts.show(account).wrong_codes
 
     def reasons(self, account: str) -> list[str]:
         """Return why attempts on an account were granted or denied, as the log tells it."""

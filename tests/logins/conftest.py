@@ -1,26 +1,30 @@
 """A whole host for a test: sshd with the shipped PAM stack, helper, store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from harness import pam
-from harness.installation import Installation
-from harness.pam import PamServices
-from harness.sshd import Sshd
+from hosts import Host, Hosts
 
 
-@pytest.fixture
-def installation() -> Iterator[Installation]:
-    """Run a helper over an SQLite store."""
-    made = Installation()
-    made.start()
-    yield made
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """Run a host that the tests of a worker share: each uses accounts of its own."""
+    made = Hosts(tmp_path_factory.mktemp("host"))
+    yield made.make()
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def dark_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """Run a host without a helper, shared likewise."""
+    made = Hosts(tmp_path_factory.mktemp("dark"))
+    yield made.make(start=False)
     made.close()
 
 
 @pytest.fixture
-def sshd(
-    installation: Installation, start_sshd: Callable[..., Sshd], pam_services: PamServices
-) -> Sshd:
-    """Run an sshd with the stack that we ship."""
-    return start_sshd(pam_services.install(pam.shipped(installation.socket)))
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Make hosts that the test may break."""
+    made = Hosts(tmp_path_factory.mktemp("hosts"))
+    yield made
+    made.close()

@@ -1,0 +1,84 @@
+"""Whole hosts: sshd with the shipped PAM stack, helper and store."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness import pam
+from harness.installation import Installation
+from harness.pam import PamServices
+from harness.processes import descendants
+from harness.sshd import Sshd
+from harness.waiting import until
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An sshd and what our module asks."""
+
+    installation: Installation
+    sshd: Sshd
+
+    def open_descriptors(self) -> int:
+        """Count the helper's."""
+        assert self.installation.helper is not None
+        return len(list(Path(f"/proc/{self.installation.helper.pid}/fd").iterdir()))
+
+    def wait_until_quiet(self, descriptors: int | None = None) -> None:
+        """Wait until no connection is left: no child of sshd, none of the helper's descriptors."""
+        until(lambda: not list(descendants(self.sshd.process.pid)), "no child of sshd left", 20)
+        if descriptors is not None:
+            until(lambda: self.open_descriptors() <= descriptors, "no descriptor left over", 20)
+
+
+class Hosts:
+    """The hosts that one test, or many, made."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the sshds' files in a folder."""
+        self._folder = folder
+        self._count = 0
+        self._running = ExitStack()
+        self._services = PamServices()
+        self._running.callback(self._services.remove_all)
+
+    def make(
+        self,
+        *,
+        start: bool = True,
+        arguments: Iterable[str] = (),
+        stack: Callable[[str], str] = str,
+        sshd: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Host:
+        """Make a host: options of Installation, arguments of our lines, a change to the stack."""
+        installation = Installation(**options)
+        self._running.callback(installation.close)
+        if start:
+            installation.start()
+        text = stack(pam.shipped(installation.socket, arguments=arguments))
+        self._count += 1
+        folder = self._folder / f"sshd{self._count}"
+        server = Sshd(folder, self._services.install(text), **(sshd or {}))
+        return Host(installation, self._running.enter_context(server))
+
+    def install_service(self, text: str) -> str:
+        """Install a PAM service for a stack to lead to."""
+        return self._services.install(text)
+
+    def close(self) -> None:
+        """Stop them all."""
+        self._running.close()
+
+
+def at_once(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Do the same with each item in a thread of its own, since logins mostly wait."""
+    each = list(items)
+    with ThreadPoolExecutor(max(1, len(each))) as threads:
+        return list(threads.map(work, each))

@@ -1,9 +1,12 @@
 """A clock that stands still until the test moves it; as a program, a helper that goes by it."""
 
 import sys
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from store.clock import system_clock
+from store.opening import open_store
 
 
 class MovedClock:
@@ -30,17 +33,11 @@ class MovedClock:
 
 
 def main(config: str, clock: str) -> None:
-    """Serve the PAM module as `sftp-mfa serve-pam` does, by another clock."""
-    from pam_module.helper import run  # noqa: PLC0415 - the tests that import this need none of it
-    from scripts import privileges  # noqa: PLC0415
-    from scripts.command_line import load_settings, log_to_stderr  # noqa: PLC0415
-    from store.opening import open_store  # noqa: PLC0415
+    """Run `sftp-mfa serve-pam` by another clock."""
+    from scripts import operate  # noqa: PLC0415 - the tests that import this module need it not
 
-    log_to_stderr()
-    settings = load_settings(Path(config))
-    privileges.make_folder(Path(settings.pam.socket).parent, settings, 0o755)
-    privileges.become_service(settings)
-    run(open_store(settings, MovedClock(Path(clock))), settings)
+    with patch.object(operate, "open_store", partial(open_store, clock=MovedClock(Path(clock)))):
+        operate.main(["serve-pam", "--config", config])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 # Sourced by scripts/test and scripts/check: what they need on the machine.
 # shellcheck shell=bash
+shopt -s inherit_errexit # or a step that fails inside $(…) would go unnoticed
 umask 022
 python=/usr/bin/python3 # not the PATH's: one under /root could not be read by a service user
 cache=/var/cache/sftp-mfa-tests

@@ -111,11 +111,17 @@ class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long a confirmation opens factors, tokens and the password to changes."""
 
 
+class GuessSettings(GateSettings, frozen=True, forbid_unknown_fields=True):
+    """When guesses at passwords close a gate, and for how long."""
+
+    failures: Annotated[int, Meta(ge=1, le=1000)] = 10
+
+
 class PasswordThrottleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """When password guessing through web and API is slowed; sshd bounds its own."""
 
-    account: GateSettings = GateSettings(failures=10, minutes=1, max_hours=1)
-    address: GateSettings = GateSettings(failures=50, minutes=1, max_hours=1)
+    account: GuessSettings = GuessSettings(failures=10, minutes=1, max_hours=1)
+    address: GuessSettings = GuessSettings(failures=50, minutes=1, max_hours=1)
 
 
 class AuditSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,7 +24,8 @@
 #define SOCKET_PATH "/run/sftp-mfa/pam.sock"
 #define HELPER_USER "sftp-mfa"
 #define CONVERSATION "sftp_mfa_conversation"
-#define MARK "sftp-mfa: the password line of this attempt"
+#define BEGUN "sftp-mfa: the password line ran"
+#define REFUSED "sftp-mfa: the refused line ran"
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
@@ -40,7 +41,7 @@ enum {
     GOES_ON = -1, /* beside the PAM codes: the line has not ended */
 };
 
-enum line { NO_LINE = 0, PASSWORD_LINE = 1, CODE_LINE = 2, ACCOUNT_LINE = 4 };
+enum line { NO_LINE = 0, PASSWORD_LINE = 1, REFUSED_LINE = 2, CODE_LINE = 4, ACCOUNT_LINE = 8 };
 #define AUTH_LINES (PASSWORD_LINE | CODE_LINE)
 #define ALL_LINES (AUTH_LINES | ACCOUNT_LINE)
 
@@ -91,15 +92,29 @@ static bool take_seconds(int *seconds, const char *value)
     return first && *value == '\0' && *seconds >= 1 && *seconds <= MOST_SECONDS;
 }
 
+static enum line line_of(const char *argument)
+{
+    enum line line = NO_LINE;
+
+    if (strcmp(argument, "password") == 0)
+        line = PASSWORD_LINE;
+    else if (strcmp(argument, "refused") == 0)
+        line = REFUSED_LINE;
+    else if (strcmp(argument, "code") == 0)
+        line = CODE_LINE;
+    return line;
+}
+
 static bool take_argument(struct relay *relay, const char *argument)
 {
+    enum line line = line_of(argument);
     const char *equals = strchr(argument, '=');
     const char *value = equals == NULL ? "" : equals + 1;
     bool good = false;
 
-    if (strcmp(argument, "password") == 0 || strcmp(argument, "code") == 0) {
+    if (line != NO_LINE) {
         good = relay->line == NO_LINE;
-        relay->line = argument[0] == 'p' ? PASSWORD_LINE : CODE_LINE;
+        relay->line = line;
     } else if (strncmp(argument, "socket=", 7) == 0) {
         good = relay->path == NULL && value[0] == '/' && strlen(value) < MOST_PATH;
         relay->path = value;
@@ -120,7 +135,7 @@ static bool take_arguments(struct relay *relay, int argc, const char **argv)
         if (!take_argument(relay, argv[i]))
             wrong = argv[i];
     if (wrong == NULL && relay->line == NO_LINE)
-        wrong = "neither password nor code";
+        wrong = "none of password, refused, code";
     if (wrong != NULL)
         pam_syslog(relay->pamh, LOG_ERR,
                    "bad argument (%.200s): unknown, malformed, given twice or not for this line; "
@@ -459,6 +474,21 @@ static void drop_conversation(pam_handle_t *pamh)
         (void)pam_set_data(pamh, CONVERSATION, NULL, NULL);
 }
 
+/* libpam forgets PAM_OLDAUTHTOK when a pam_authenticate starts and when it ends, and no auth module
+ * needs it: it tells a line which ones ran before it in the same one. */
+static bool mark(pam_handle_t *pamh, const char *line)
+{
+    return pam_set_item(pamh, PAM_OLDAUTHTOK, line) == PAM_SUCCESS;
+}
+
+static bool marked(pam_handle_t *pamh, const char *line)
+{
+    const void *item = NULL;
+
+    return pam_get_item(pamh, PAM_OLDAUTHTOK, &item) == PAM_SUCCESS && item != NULL &&
+           strcmp(item, line) == 0;
+}
+
 static int keep_conversation(struct relay *relay)
 {
     struct conversation *kept = malloc(sizeof(*kept));
@@ -466,9 +496,7 @@ static int keep_conversation(struct relay *relay)
 
     if (kept != NULL)
         *kept = (struct conversation){.fd = relay->fd, .owner = getpid()};
-    /* libpam forgets PAM_OLDAUTHTOK when a pam_authenticate starts and when it ends, and no auth
-     * module needs it: it tells the `code` line that this line ran in the same one. */
-    if (kept != NULL && pam_set_item(relay->pamh, PAM_OLDAUTHTOK, MARK) == PAM_SUCCESS &&
+    if (kept != NULL && mark(relay->pamh, BEGUN) &&
         pam_set_data(relay->pamh, CONVERSATION, kept, end_conversation) == PAM_SUCCESS) {
         relay->fd = -1;
         result = PAM_IGNORE;
@@ -480,6 +508,12 @@ static int keep_conversation(struct relay *relay)
 }
 
 /* The lines */
+
+static void log_no_password_line(const struct relay *relay)
+{
+    pam_syslog(relay->pamh, LOG_ERR,
+               "no line with password ran in this attempt: mend the PAM service file; refusing");
+}
 
 static int run_password_line(struct relay *relay)
 {
@@ -497,17 +531,26 @@ static int run_password_line(struct relay *relay)
     return result;
 }
 
+/* A substack that fails does not end the stack around it: this line is how the service file tells us
+ * of it. By the end of the conversation the helper hears of it too. */
+static int run_refused_line(struct relay *relay)
+{
+    bool good = marked(relay->pamh, BEGUN) && mark(relay->pamh, REFUSED);
+
+    if (!good)
+        log_no_password_line(relay);
+    return good ? PAM_AUTH_ERR : PAM_AUTHINFO_UNAVAIL;
+}
+
 static int run_code_line(struct relay *relay)
 {
     const struct conversation *kept = kept_conversation(relay->pamh);
-    const void *mark = NULL;
     int result = PAM_AUTHINFO_UNAVAIL;
 
-    (void)pam_get_item(relay->pamh, PAM_OLDAUTHTOK, &mark);
-    if (kept == NULL || kept->owner != getpid() || mark == NULL || strcmp(mark, MARK) != 0) {
-        pam_syslog(relay->pamh, LOG_ERR,
-                   "the line with password did not run before the one with code: mend the PAM "
-                   "service file; refusing");
+    if (marked(relay->pamh, REFUSED)) {
+        result = PAM_AUTH_ERR;
+    } else if (kept == NULL || kept->owner != getpid() || !marked(relay->pamh, BEGUN)) {
+        log_no_password_line(relay);
     } else {
         relay->fd = kept->fd;
         result = tell(relay, 'C', NULL, 0) ? exchange(relay) : broken(relay);
@@ -519,10 +562,16 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 {
     bool silent = ((unsigned int)flags & PAM_SILENT) != 0;
     struct relay relay = {.pamh = pamh, .silent = silent, .line = NO_LINE, .fd = -1};
-    int result = PAM_AUTHINFO_UNAVAIL;
+    int result;
 
-    if (take_arguments(&relay, argc, argv))
-        result = relay.line == CODE_LINE ? run_code_line(&relay) : run_password_line(&relay);
+    if (!take_arguments(&relay, argc, argv))
+        result = PAM_AUTHINFO_UNAVAIL;
+    else if (relay.line == PASSWORD_LINE)
+        result = run_password_line(&relay);
+    else if (relay.line == REFUSED_LINE)
+        result = run_refused_line(&relay);
+    else
+        result = run_code_line(&relay);
     if (result != PAM_IGNORE)
         drop_conversation(pamh);
     if (result != PAM_IGNORE && result != PAM_SUCCESS)
@@ -543,12 +592,16 @@ int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
     return result;
 }
 
+/* Under keyboard-interactive libpam takes the stack's jumps from these very codes: PAM_IGNORE leads
+ * past the line that a token ends the stack at, to the setcred of the machine's own modules. */
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
+    int result = PAM_SUCCESS;
+
     (void)flags;
-    (void)argc;
-    (void)argv;
+    for (int i = 0; i < argc; i++)
+        if (line_of(argv[i]) == PASSWORD_LINE)
+            result = PAM_IGNORE;
     drop_conversation(pamh);
-    /* Under keyboard-interactive libpam steers the stack's jumps by this very code. */
-    return PAM_SUCCESS;
+    return result;
 }

@@ -24,12 +24,20 @@ absent_packages() {
     done
 }
 
-# Makes FILE with the given text unless it exists, and has it removed when this shell ends.
+# Makes FILE with the given text unless it exists; take_back removes it.
 put_for_now() { # FILE MODE TEXT
     [[ ! -e $1 ]] || return 0
     mkdir -p "$(dirname "$1")"
     put+=("$1")
     install -m "$2" /dev/stdin "$1" <<<"$3"
+}
+
+take_back() {
+    local file
+    for file in "${put[@]}"; do
+        rm -f -- "$file"
+        rmdir --ignore-fail-on-non-empty "$(dirname "$file")"
+    done
 }
 
 # Installs what is missing, without letting a package start a service or make a database cluster.
@@ -40,7 +48,7 @@ need_packages() (
     exec 9>/run/lock/sftp-mfa-packages # one at a time: the other's policy-rc.d goes when it ends
     flock 9
     put=()
-    trap '((${#put[@]} == 0)) || rm -f -- "${put[@]}"' EXIT
+    trap take_back EXIT
     put_for_now /usr/sbin/policy-rc.d 755 $'#!/bin/sh\nexit 101'
     [[ " ${missing[*]} " != *" postgresql "* ]] ||
         put_for_now /etc/postgresql-common/createcluster.d/sftp-mfa-tests.conf 644 \

@@ -28,3 +28,21 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     made = Hosts(tmp_path_factory.mktemp("hosts"))
     yield made
     made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "postgresql with two hosts"])
+def shared_store(request: pytest.FixtureRequest, hosts: Hosts) -> list[Host]:
+    """Run one host, or two, on one store."""
+    if request.param == "sqlite":
+        return [hosts.make()]
+    url = request.getfixturevalue("postgres")
+    first = hosts.make(url=url)
+    if request.param == "postgresql":
+        return [first]
+    return [first, hosts.make(url=url, keys_of=first.installation)]
+
+
+@pytest.fixture
+def still_host(hosts: Hosts) -> Host:
+    """Run a host whose clock stands."""
+    return hosts.make(clock_stands=True)

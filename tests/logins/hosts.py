@@ -1,5 +1,7 @@
 """Whole hosts: sshd with the shipped PAM stack, helper and store."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness import pam
+from harness.accounts import Account
 from harness.installation import Installation
 from harness.pam import PamServices
 from harness.processes import descendants
@@ -82,3 +85,16 @@ def at_once(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     each = list(items)
     with ThreadPoolExecutor(max(1, len(each))) as threads:
         return list(threads.map(work, each))
+
+
+def give_key(account: Account, folder: Path) -> list[str]:
+    """Let an account in with a key of its own; return OpenSSH's options to use it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = folder / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    settings = account.home / ".ssh"
+    settings.mkdir(exist_ok=True)
+    (settings / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
+    for path in (settings, settings / "authorized_keys"):
+        os.chown(path, account.uid, account.uid)
+    return ["-i", str(key), "-oIdentitiesOnly=yes"]

@@ -6,32 +6,10 @@ from itertools import cycle, islice
 import pytest
 from harness.accounts import Account, Accounts
 from harness.clients import Paramiko
-from harness.sshd import Sshd
 from hosts import Host, Hosts, at_once
-from visitor import Visitor
+from visitor import Visitor, at_the_code_prompt
 
 CROWD = 50
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "postgresql with two hosts"])
-def shared_store(request: pytest.FixtureRequest, hosts: Hosts) -> list[Host]:
-    """Run one host, or two, on one store."""
-    if request.param == "sqlite":
-        return [hosts.make()]
-    url = request.getfixturevalue("postgres")
-    first = hosts.make(url=url)
-    if request.param == "postgresql":
-        return [first]
-    return [first, hosts.make(url=url, keys_of=first.installation)]
-
-
-def reach_the_code_prompt(sshd: Sshd, account: Account) -> Visitor:
-    """Log in as far as the question for a code."""
-    visitor = Visitor(sshd, account.name)
-    assert visitor.asked() == "Password: "
-    visitor.answer(account.password)
-    assert visitor.asked() == "Verification code: "
-    return visitor
 
 
 def test_of_many_logins_at_once_with_one_code_one_gets_in(
@@ -40,11 +18,10 @@ def test_of_many_logins_at_once_with_one_code_one_gets_in(
     """Fifty connections that send the same right code at the same time are let in once."""
     code = shared_store[0].installation.enroll(account.name).code()
     sshds = islice(cycle(host.sshd for host in shared_store), CROWD)
-    visitors = at_once(lambda sshd: reach_the_code_prompt(sshd, account), sshds)
+    visitors = at_once(lambda sshd: at_the_code_prompt(sshd, account), sshds)
     for visitor in visitors:
         visitor.answer(code)
-    assert sum(at_once(Visitor.is_in, visitors)) == 1
-    at_once(Visitor.vanish, visitors)
+    assert sum(at_once(Visitor.leave, visitors)) == 1
     reasons = [
         reason for host in shared_store for reason in host.installation.reasons(account.name)
     ]
@@ -68,12 +45,6 @@ def test_code_used_on_one_host_is_used_up_on_the_other(
     for host, code, lets_in in logins:
         outcome = paramiko_client.login(host.sshd, account.name, [account.password, code])
         assert outcome.ok is lets_in, outcome.output
-
-
-@pytest.fixture
-def still_host(hosts: Hosts) -> Host:
-    """Run a host whose clock stands."""
-    return hosts.make(clock_stands=True)
 
 
 STEPS = {

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Self
 
 import paramiko  # type: ignore[import-untyped]  # it ships no types
+from harness.accounts import Account
 from harness.sshd import Sshd
 
 _PATIENCE = 60.0
@@ -16,6 +17,8 @@ class Visitor:
 
     def __init__(self, sshd: Sshd, user: str | bytes) -> None:
         """Connect; the login has begun when this returns."""
+        self.requests: list[tuple[str, str, list[tuple[str, bool]]]] = []
+        """Title, instructions and prompts with their echo, as they came."""
         self._asked: queue.Queue[str | None] = queue.Queue()
         self._answers: queue.Queue[str | bytes | None] = queue.Queue()
         self.transport = paramiko.Transport((sshd.host, sshd.port))
@@ -42,10 +45,15 @@ class Visitor:
         self._answers.put(text)
 
     def is_in(self) -> bool:
-        """Wait for the end of the login and tell whether it let in."""
+        """Wait for the end of the login and tell whether it let in, as far as to the files."""
         while self.asked() is not None:
             self._answers.put(None)
-        return bool(self.transport.is_authenticated())
+        if not self.transport.is_authenticated():
+            return False
+        with suppress(paramiko.SSHException, EOFError, OSError):
+            session = paramiko.SFTPClient.from_transport(self.transport)
+            return session is not None and bool(session.normalize("."))
+        return False
 
     def say(self, *answers: str | bytes) -> bool:
         """Answer each prompt in turn, give up at one more, and tell whether that let in."""
@@ -55,6 +63,12 @@ class Visitor:
                 break
             self.answer(text)
         return self.is_in()
+
+    def leave(self) -> bool:
+        """Wait for the end of the login, tell whether it let in, and go away."""
+        lets_in = self.is_in()
+        self.vanish()
+        return lets_in
 
     def vanish(self) -> None:
         """Cut the connection, wherever the login is."""
@@ -69,8 +83,9 @@ class Visitor:
         self._asked.put(None)
 
     def _handle(
-        self, _title: str, _instructions: str, prompts: list[tuple[str, bool]]
+        self, title: str, instructions: str, prompts: list[tuple[str, bool]]
     ) -> list[str | bytes]:
+        self.requests.append((title, instructions, prompts))
         given: list[str | bytes] = []
         for prompt, _ in prompts:
             self._asked.put(prompt)
@@ -79,3 +94,18 @@ class Visitor:
                 raise EOFError
             given.append(answer)
         return given
+
+
+def at_the_code_prompt(sshd: Sshd, account: Account) -> Visitor:
+    """Log in as far as the question for a code."""
+    visitor = Visitor(sshd, account.name)
+    assert visitor.asked() == "Password: "
+    visitor.answer(account.password)
+    assert visitor.asked() == "Verification code: "
+    return visitor
+
+
+def gets_in(sshd: Sshd, account: Account, *answers: str) -> bool:
+    """Log in with these answers and tell whether they let in."""
+    with Visitor(sshd, account.name) as visitor:
+        return visitor.say(*answers)

@@ -16,6 +16,17 @@ SECRET_BYTES = 20
 _CODE = re.compile(r"[0-9]{6}")
 
 
+class _Totp(pyotp.TOTP):
+    """A TOTP over bytes: pyotp would decode base32 anew for every code."""
+
+    def __init__(self, secret: bytes) -> None:
+        super().__init__(base32(secret), digits=DIGITS, interval=STEP_SECONDS)
+        self._secret = secret
+
+    def byte_secret(self) -> bytes:
+        return self._secret
+
+
 def step_at(milliseconds: int) -> int:
     """Give the number of the time step (RFC 6238 section 4.2, T0 = 0, X = 30 s)."""
     return milliseconds // (STEP_SECONDS * 1000)
@@ -29,7 +40,7 @@ def parse_code(text: str) -> str | None:
 
 def code_at(secret: bytes, step: int) -> str:
     """Give the code of one time step."""
-    return pyotp.TOTP(base32(secret), digits=DIGITS, interval=STEP_SECONDS).generate_otp(step)
+    return _Totp(secret).generate_otp(step)
 
 
 def match_step(secret: bytes, code: str, now: int, window: int) -> int | None:
@@ -38,7 +49,7 @@ def match_step(secret: bytes, code: str, now: int, window: int) -> int | None:
     Every step of the window is computed and compared in constant time, so that the time taken
     does not tell which one matched.
     """
-    totp = pyotp.TOTP(base32(secret), digits=DIGITS, interval=STEP_SECONDS)
+    totp = _Totp(secret)
     current = step_at(now)
     matched = None
     for step in range(max(0, current - window), current + window + 1):
@@ -54,5 +65,5 @@ def base32(secret: bytes) -> str:
 
 def otpauth_uri(secret: bytes, account: str, issuer: str) -> Secret:
     """Write the URI that authenticator apps read from a QR code."""
-    totp = pyotp.TOTP(base32(secret), digits=DIGITS, interval=STEP_SECONDS)
+    totp = _Totp(secret)
     return Secret.of(totp.provisioning_uri(name=account, issuer_name=issuer))

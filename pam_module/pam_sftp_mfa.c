@@ -165,7 +165,7 @@ static const char *find_user(const char *name, uid_t *uid)
 
     (void)getpwnam_r(name, &entry, buffer, sizeof(buffer), &found);
     *uid = found == NULL ? 0 : found->pw_uid;
-    return found == NULL ? "its user, argument user=, does not exist" : NULL;
+    return found == NULL ? "its user, argument user=, is not to be found" : NULL;
 }
 
 static const char *check_path(const char *path, uid_t helper)
@@ -196,10 +196,11 @@ static const char *connect_to(struct relay *relay)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int64_t deadline = now_ms() + (int64_t)relay->seconds * 1000;
     bool connected = false;
-    bool again = true;
+    bool again;
 
     memcpy(address.sun_path, relay->path, strlen(relay->path));
     relay->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    again = relay->fd >= 0;
     while (!connected && again) {
         connected = connect(relay->fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
         /* EAGAIN is a full backlog, which poll cannot wait for. */
@@ -592,8 +593,9 @@ int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
     return result;
 }
 
-/* Under keyboard-interactive libpam takes the stack's jumps from these very codes: PAM_IGNORE leads
- * past the line that a token ends the stack at, to the setcred of the machine's own modules. */
+/* Under keyboard-interactive libpam goes through the stack by these very codes. A success of the
+ * `password` line, at which a token ends the stack, would leave out the setcred of the machine's own
+ * modules. */
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     int result = PAM_SUCCESS;

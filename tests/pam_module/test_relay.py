@@ -29,6 +29,8 @@ from relay_harness import (
     room,
 )
 
+pytestmark = pytest.mark.system
+
 PASSWORD, CODE = b"correct horse", b"123456"
 ASK_PASSWORD, ASK_CODE = b"PPassword: ", b"PVerification code: "
 TO_THE_CODE: list[Step] = [HEAR, ASK_PASSWORD, echo_password, HEAR]
@@ -727,7 +729,7 @@ def test_a_user_who_does_not_exist_refuses(room: Room) -> None:
     room.write_stack(arguments="user=no-such-user")
     with room.helper([HEAR, b"G"]) as helper:
         told = reach(room, "password")
-    assert_refused(told, "password", "its user, argument user=, does not exist")
+    assert_refused(told, "password", "its user, argument user=, is not to be found")
     assert helper.heard == [[]]
 
 

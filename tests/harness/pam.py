@@ -16,15 +16,17 @@ MACHINE_ONLY = """\
 @include common-password
 """
 
-
 _GATE = ("sftp-mfa-gate", "sftp-mfa-refused")
 
 
 def shipped(socket: Path, *, arguments: Iterable[str] = ()) -> str:
     """Return the service file that we ship, led to the module and the helper under test."""
     for file in _GATE:
-        (SERVICES / file).write_text(_with_module(file, f"{pam_module()}"))
-    return _with_module("sftp-mfa", f"{pam_module()}", f"socket={socket}", *arguments)
+        # In one step: another test's login may be reading it.
+        fresh = SERVICES / f"{file}.{secrets.token_hex(5)}"
+        fresh.write_text(_with_module(file, str(pam_module())))
+        fresh.rename(SERVICES / file)
+    return _with_module("sftp-mfa", str(pam_module()), f"socket={socket}", *arguments)
 
 
 def _with_module(file: str, module: str, *arguments: str) -> str:

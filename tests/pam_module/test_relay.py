@@ -368,7 +368,7 @@ def test_a_silent_helper_refuses(room: Room, line: str) -> None:
         told = reach(room, line)
         waited = time.monotonic() - begin
     assert_refused(told, line, "failed (Connection timed out)")
-    assert 1 <= waited < 2
+    assert 1 <= waited < 3
 
 
 def test_signals_do_not_stretch_the_wait(room: Room) -> None:
@@ -379,7 +379,7 @@ def test_signals_do_not_stretch_the_wait(room: Room) -> None:
         told = room.driver().authenticate(PASSWORD, how="interrupted")
         waited = time.monotonic() - begin
     assert told.result == UNAVAIL
-    assert 1 <= waited < 2
+    assert 1 <= waited < 3
 
 
 def test_the_timeout_is_of_each_wait(room: Room) -> None:
@@ -588,7 +588,7 @@ def test_a_crowded_helper_refuses_in_time(room: Room) -> None:
         for each in waiting:
             each.close()
     assert_refused(told, "password", "Resource temporarily unavailable")
-    assert 1 <= waited < 2
+    assert 1 <= waited < 3
 
 
 def test_a_crowded_helper_is_waited_for(room: Room) -> None:

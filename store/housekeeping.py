@@ -1,8 +1,9 @@
-"""What has expired goes by itself: sessions, pending enrollments, graces, forgotten guesses."""
+"""What has expired goes by itself: sessions, pending enrollments, graces, forgotten guesses, used forms."""
 
 from sqlalchemy import Delete, delete
 
-from store.schema import graces, sessions, throttles, totp_factors
+from store.forms import KEPT_FOR
+from store.schema import graces, sessions, throttles, totp_factors, used_forms
 from store.settings import Settings
 from store.throttles import FORGOTTEN_AFTER
 from store.unit_of_work import UnitsOfWork
@@ -39,4 +40,5 @@ class Housekeeping:
             ),
             delete(graces).where(graces.c.accepted_at < grace),
             delete(throttles).where(throttles.c.counted_at < forgotten),
+            delete(used_forms).where(used_forms.c.used_at < now - KEPT_FOR),
         ]

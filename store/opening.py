@@ -9,6 +9,7 @@ from store.audit_log import AuditLog
 from store.authentication import Authentication
 from store.clock import Clock, Randomness, system_clock, system_randomness
 from store.database import Database
+from store.forms import Forms
 from store.housekeeping import Housekeeping
 from store.key_rotation import KeyRotation
 from store.password_throttle import PasswordThrottle
@@ -30,6 +31,7 @@ class Store:
     access_tokens: AccessTokens
     recovery_codes: RecoveryCodes
     sessions: Sessions
+    forms: Forms
     password_throttle: PasswordThrottle
     audit_log: AuditLog
     key_rotation: KeyRotation
@@ -66,6 +68,7 @@ def open_store(
         access_tokens=AccessTokens(units, settings.access_tokens, randomness),
         recovery_codes=RecoveryCodes(units, randomness),
         sessions=Sessions(units, settings.sessions, randomness),
+        forms=Forms(units),
         password_throttle=PasswordThrottle(units, settings.password_throttle),
         audit_log=AuditLog(units),
         key_rotation=KeyRotation(units, keyring),

@@ -141,6 +141,14 @@ throttles = Table(
     Column("counted_at", BigInteger, nullable=False, index=True),
 )
 
+used_forms = Table(
+    "used_forms",
+    metadata,
+    # Tokens of web forms that were sent: see store.forms.
+    Column("digest", LargeBinary, primary_key=True),
+    Column("used_at", BigInteger, nullable=False, index=True),
+)
+
 audit_events = Table(
     "audit_events",
     metadata,

@@ -204,3 +204,10 @@ def upgrade() -> None:
         op.f("ix_totp_factors_created_at"), "totp_factors", ["created_at"], unique=False
     )
     op.create_index(op.f("ix_totp_factors_key_id"), "totp_factors", ["key_id"], unique=False)
+    op.create_table(
+        "used_forms",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_used_forms")),
+    )
+    op.create_index(op.f("ix_used_forms_used_at"), "used_forms", ["used_at"], unique=False)

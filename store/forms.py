@@ -1,0 +1,32 @@
+"""Forms are sent once: pressed twice or sent again later, they change nothing more."""
+
+import hashlib
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store.schema import used_forms
+from store.unit_of_work import UnitsOfWork
+
+KEPT_FOR = 7 * 24 * 3_600_000
+"""As long as the longest session, in which alone a form could be sent again."""
+
+_USE = {
+    "sqlite": sqlite.insert(used_forms).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(used_forms).on_conflict_do_nothing(),
+}
+
+
+class Forms:
+    """Remembers which forms were sent, for all hosts together."""
+
+    def __init__(self, units: UnitsOfWork) -> None:
+        """Work on that store."""
+        self._units = units
+
+    def use(self, token: str) -> bool:
+        """Use up the token of a form; tell whether it was not used before."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        with self._units.begin() as work:
+            statement = _USE[work.connection.dialect.name]
+            values = {"digest": digest, "used_at": work.now}
+            return work.connection.execute(statement, values).rowcount == 1

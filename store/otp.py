@@ -20,8 +20,8 @@ class _Totp(pyotp.TOTP):
     """A TOTP over bytes: pyotp would decode base32 anew for every code."""
 
     def __init__(self, secret: bytes) -> None:
+        self._secret = secret  # first: pyotp asks for it as it starts
         super().__init__(base32(secret), digits=DIGITS, interval=STEP_SECONDS)
-        self._secret = secret
 
     def byte_secret(self) -> bytes:
         return self._secret

@@ -90,8 +90,9 @@ def at_once(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
 def give_key(account: Account, folder: Path) -> list[str]:
     """Let an account in with a key of its own; return OpenSSH's options to use it."""
     folder.mkdir(parents=True, exist_ok=True)
-    key = folder / "id"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    key = folder / account.name
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     settings = account.home / ".ssh"
     settings.mkdir(exist_ok=True)
     (settings / "authorized_keys").write_text(key.with_suffix(".pub").read_text())

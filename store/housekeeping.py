@@ -1,4 +1,4 @@
-"""What has expired goes by itself: sessions, pending enrollments, graces, forgotten guesses, used forms."""
+"""What has expired goes by itself: sessions, pending enrollments, graces, guesses, used forms."""
 
 from sqlalchemy import Delete, delete
 

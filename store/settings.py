@@ -124,6 +124,39 @@ class PasswordThrottleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     address: GuessSettings = GuessSettings(failures=50, minutes=1, max_hours=1)
 
 
+class PasswordSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The broker, which asks PAM whether a password is right and changes one."""
+
+    socket: str = "/run/sftp-mfa/password.sock"
+    service: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = "sftp-mfa-web"
+    """The file in /etc/pam.d."""
+    max_requests: Annotated[int, Meta(ge=1, le=1000)] = 64
+    """How many are under way at once; further ones wait."""
+    wrong_per_minute: Annotated[int, Meta(ge=1, le=1000)] = 30
+    """Wrong passwords for one account that the broker looks at, whatever the store's gates say."""
+
+
+class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the web pages are served, and to whom."""
+
+    listen: Annotated[str, Meta(pattern=r"^(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d+$")] = (
+        "127.0.0.1:8080"
+    )
+    """Address and port; other than loopback only with a certificate or trusted proxies."""
+    certificate: Annotated[str, Meta(max_length=4096)] = ""
+    """A PEM file with the chain; read again on SIGHUP. Without it the service speaks plain HTTP."""
+    key: Annotated[str, Meta(max_length=4096)] = ""
+    trusted_proxies: tuple[Annotated[str, Meta(pattern=r"^[0-9a-f.:]+(/\d+)?$")], ...] = ()
+    """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    admin_group: Annotated[str, Meta(min_length=1, max_length=256)] = "sftp-mfa-admin"
+    """The OS group whose members administer all accounts."""
+    sftp_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:-]{0,255}$")] = ""
+    """The host shown in the examples for `sftp`; empty: the one in the browser's address."""
+    sftp_port: Annotated[int, Meta(ge=1, le=65535)] = 22
+    threads: Annotated[int, Meta(ge=4, le=512)] = 64
+    """Requests under way at once; one that waits for a refused password holds a thread."""
+
+
 class AuditSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the log lines go, beside the audit in the store."""
 
@@ -145,6 +178,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sessions: SessionSettings = SessionSettings()
     password_throttle: PasswordThrottleSettings = PasswordThrottleSettings()
     audit: AuditSettings = AuditSettings()
+    passwords: PasswordSettings = PasswordSettings()
+    web: WebSettings = WebSettings()
 
 
 def load(path: Path = DEFAULT_PATH) -> Settings:

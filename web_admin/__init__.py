@@ -1,0 +1,1 @@
+"""The web pages, their server, and the broker that knows about passwords."""

@@ -17,6 +17,7 @@ from scripts.privileges import PrivilegeError
 from store import settings as settings_module
 from store.errors import RequestError, StoreError
 from store.settings import AuditSettings, Settings, SettingsError
+from web_admin.errors import ServeError
 
 EXIT_REFUSED = 1
 """What was asked for cannot be done (no such account, a wrong code …)."""
@@ -34,7 +35,7 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
 
 
-_BROKEN = (SettingsError, StoreError, HelperError, PrivilegeError)
+_BROKEN = (SettingsError, StoreError, HelperError, PrivilegeError, ServeError)
 """The errors that are an operator's to mend."""
 
 

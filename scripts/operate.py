@@ -41,6 +41,49 @@ def serve_pam(config: Path) -> None:
     run(open_store(settings), settings)
 
 
+@main.command("serve-web")
+@config_option
+@guarded
+def serve_web(config: Path) -> None:
+    """Serve the web pages, in the foreground; SIGHUP reads the certificate again.
+
+    Started as root, it goes on as the service's user. Passwords are checked by
+    `sftp-mfa serve-passwords`, which has to run beside it.
+
+    \b
+    Example:
+      sftp-mfa serve-web --config /etc/sftp-mfa/config.toml
+    """
+    from web_admin.server import run  # noqa: PLC0415 - large, and for this command only
+
+    settings = load_settings(config)
+    start_log(settings.audit)
+    privileges.become_service(settings)
+    run(settings)
+
+
+@main.command("serve-passwords")
+@config_option
+@guarded
+def serve_passwords(config: Path) -> None:
+    """Ask PAM, for the web service only, whether a password is right, and change one.
+
+    In the foreground and as root, since PAM tells nobody else. It reads nothing but its
+    configuration and knows nothing of the store.
+
+    \b
+    Example:
+      sftp-mfa serve-passwords --config /etc/sftp-mfa/config.toml
+    """
+    from web_admin.broker import run  # noqa: PLC0415 - loads libpam
+
+    settings = load_settings(config)
+    start_log(settings.audit)
+    privileges.make_folder(Path(settings.passwords.socket).parent, settings, 0o755)
+    account = privileges.service_account(settings)
+    run(settings.passwords, account.pw_uid, account.pw_gid)
+
+
 @main.command("check-config")
 @config_option
 @guarded

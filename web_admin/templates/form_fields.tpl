@@ -1,0 +1,2 @@
+<input type="hidden" name="form" value="{{visit.form_token()}}">
+<input type="hidden" name="back" value="{{back}}">

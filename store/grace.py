@@ -13,12 +13,15 @@ from store.unit_of_work import Account, UnitOfWork
 
 _OF = (graces.c.account_id == bindparam("account"),)
 _ONE = select(graces.c.accepted_at).where(*_OF, graces.c.address == bindparam("from_address"))
+_KEY = ["account_id", "address"]
+_IN_SQLITE = sqlite.insert(graces)
+_IN_POSTGRESQL = postgresql.insert(graces)
 _REMEMBER = {
-    "sqlite": sqlite.insert(graces).on_conflict_do_update(
-        index_elements=["account_id", "address"], set_={"accepted_at": bindparam("accepted_at")}
+    "sqlite": _IN_SQLITE.on_conflict_do_update(
+        index_elements=_KEY, set_={"accepted_at": _IN_SQLITE.excluded.accepted_at}
     ),
-    "postgresql": postgresql.insert(graces).on_conflict_do_update(
-        index_elements=["account_id", "address"], set_={"accepted_at": bindparam("accepted_at")}
+    "postgresql": _IN_POSTGRESQL.on_conflict_do_update(
+        index_elements=_KEY, set_={"accepted_at": _IN_POSTGRESQL.excluded.accepted_at}
     ),
 }
 _END = delete(graces).where(*_OF)

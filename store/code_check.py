@@ -38,7 +38,9 @@ class CodeCheck:
         recovery = recovery_codes.parse(text)
         if recovery is None:
             return Denied(Reason.CODE_MALFORMED)
-        if account.adopted_at is not None and recovery_codes.use(work, account, recovery):
+        if account.adopted_at is None:
+            return Denied(Reason.NO_FACTOR)
+        if recovery_codes.use(work, account, recovery):
             return _accepted(work, account, Granted(Reason.RECOVERY_CODE_ACCEPTED))
         return self._count(work, account, recovery)
 

@@ -57,6 +57,11 @@ _FIND = (
     .join(accounts, accounts.c.id == sessions.c.account_id)
     .where(sessions.c.digest == bindparam("of_digest"))
 )
+_BY_ID = (
+    select(sessions, accounts.c.name.label("account"), accounts.c.barred_at)
+    .join(accounts, accounts.c.id == sessions.c.account_id)
+    .where(sessions.c.id == bindparam("session_id"))
+)
 _OF = (
     select(sessions, accounts.c.name.label("account"), accounts.c.barred_at)
     .join(accounts, accounts.c.id == sessions.c.account_id)
@@ -122,11 +127,14 @@ class Sessions:
     def rise(self, session: Session, actor: Actor) -> tuple[Secret, Session]:
         """Make a session full and confirmed, under a new secret: the old one opens nothing.
 
-        NotFoundError if it has ended in the meantime.
+        NotFoundError if it has ended in the meantime, by its time or by what ends sessions.
         """
         secret = self._new_secret()
         with self._units.begin() as work:
             owner = work.ensure_account(session.account, actor)
+            row = work.connection.execute(_BY_ID, {"session_id": session.id}).one_or_none()
+            if row is None or not self._is_alive(row, work.now):
+                raise NotFoundError(_missing(session.account, session.id))
             values = {
                 "session_id": session.id,
                 "digest": _digest(secret),
@@ -134,8 +142,7 @@ class Sessions:
                 "seen_at": work.now,
                 "confirmed_at": work.now,
             }
-            if work.connection.execute(_UPDATE, values).rowcount != 1:
-                raise NotFoundError(_missing(session.account, session.id))
+            work.connection.execute(_UPDATE, values)
             work.record(owner, Entry(Event.SESSION_CONFIRMED, actor, factor_id=session.id))
             row = work.connection.execute(_FIND, {"of_digest": values["digest"]}).one()
             return secret, self._shown(row, work.now)

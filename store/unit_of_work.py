@@ -86,12 +86,13 @@ class UnitOfWork:
             return account
         values = {"name": name, "created_at": self.now, "audit_digest": audit.GENESIS}
         values["audit_base_digest"] = audit.GENESIS
+        # The row is asked for: of an INSERT, psycopg's rowcount does not tell.
         statement = (
-            sqlite.insert(accounts).on_conflict_do_nothing()
+            sqlite.insert(accounts).on_conflict_do_nothing().returning(accounts.c.id)
             if self.connection.dialect.name == "sqlite"
-            else postgresql.insert(accounts).on_conflict_do_nothing()
+            else postgresql.insert(accounts).on_conflict_do_nothing().returning(accounts.c.id)
         )
-        made = self.connection.execute(statement, values).rowcount == 1
+        made = self.connection.execute(statement, values).first() is not None
         account = self.account(name)
         if account is None:
             message = f"account {name!r} could not be made"

@@ -1,0 +1,93 @@
+"""Edges that the model or the mutants found: each was wrong, or untested, once."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bed import DATABASES, ROOT, Bed, HandClock, make_bed
+from model import MINUTE, STEP, totp
+
+from store.audit_log import Filter
+from store.decisions import Attempt, Granted, Protocol, Reason
+from store.errors import NotFoundError
+from store.opening import Store
+from store.secret import Secret
+from store.sessions import Stage
+
+BEGINNING = 1_800_000_000_000
+ALICE = Attempt("alice", Protocol.SSH, "192.0.2.7")
+
+
+@pytest.fixture(params=DATABASES)
+def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
+    """Make a store on either database, with grace."""
+    made = make_bed(request, tmp_path, grace={"seconds": 60})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """Make a clock."""
+    return HandClock(BEGINNING)
+
+
+@pytest.fixture
+def store(bed: Bed, clock: HandClock) -> Store:
+    """Open the store."""
+    return bed.open(clock)
+
+
+def enroll(store: Store, clock: HandClock, account: str = "alice") -> bytes:
+    """Complete a factor with the code of the step before that of now, and give its secret."""
+    enrollment = store.totp_factors.begin(account, "phone", ROOT)
+    secret = base64.b32decode(enrollment.secret.text())
+    code = totp(secret, clock() // STEP - 1)
+    store.totp_factors.complete(account, enrollment.factor.id, code, ROOT)
+    return secret
+
+
+def give(store: Store, code: str) -> object:
+    """Give a code and tell what was decided."""
+    return store.authentication.check_code(ALICE, Secret.of(code)).reason
+
+
+def test_grace_lets_in_and_is_renewed_by_each_code(store: Store, clock: HandClock) -> None:
+    """Grace is counted from the last accepted code of that address, whether first or not."""
+    secret = enroll(store, clock)
+    for _ in range(2):
+        assert give(store, totp(secret, clock() // STEP)) is Reason.CODE_ACCEPTED
+        assert store.authentication.accept_password(ALICE) == Granted(Reason.GRACE)
+        clock.now += 40_000
+    assert store.authentication.accept_password(ALICE) == Granted(Reason.GRACE)
+    clock.now += 20_000
+    assert store.authentication.accept_password(ALICE) != Granted(Reason.GRACE)
+
+
+def test_account_without_factor_is_told_so_for_every_kind_of_code(store: Store) -> None:
+    """What looks like a recovery code is no guess where there is nothing to guess."""
+    for number in range(6):
+        assert give(store, f"AAAA-AAAA-AAAA-AAA{'ABCDEF'[number]}") is Reason.NO_FACTOR
+        assert give(store, f"{number:06d}") is Reason.NO_FACTOR
+    assert store.accounts.show("alice").wrong_codes == 0
+
+
+def test_session_whose_time_is_over_does_not_rise(store: Store, clock: HandClock) -> None:
+    """Who was slower with the code than code_minutes begins again with the password."""
+    _, session = store.sessions.begin(ALICE, Stage.CODE, "Firefox")
+    clock.now += 5 * MINUTE
+    with pytest.raises(NotFoundError):
+        store.sessions.rise(session, ROOT)
+
+
+def test_each_account_is_on_the_systems_record_once(store: Store) -> None:
+    """That an account was met stands in the system's chain, or it could vanish with its own."""
+    for _ in range(2):
+        for name in ("alice", "bob"):
+            store.accounts.bar(name, ROOT)
+    events = store.audit_log.page(Filter(account=""), 10).events
+    assert [(event.event, event.subject) for event in events] == [
+        ("account_created", "bob"),
+        ("account_created", "alice"),
+    ]

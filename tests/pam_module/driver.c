@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -222,6 +223,18 @@ static long count_descriptors(void)
     return count;
 }
 
+/* How many descriptors beyond the standard ones a program would get that is run from here. */
+static long count_inheritable(void)
+{
+    long count = 0;
+
+    for (int descriptor = 3; descriptor < 1024; descriptor++) {
+        int flags = fcntl(descriptor, F_GETFD);
+        count += flags >= 0 && (flags & FD_CLOEXEC) == 0;
+    }
+    return count;
+}
+
 static int copies_in(const unsigned char *bytes, size_t length)
 {
     int copies = 0;
@@ -310,6 +323,8 @@ static void obey(const char *folder, char *command)
         look_for(first);
     else if (strcmp(word, "copies") == 0)
         tell_number(word, count_copies());
+    else if (strcmp(word, "inheritable") == 0)
+        tell_number(word, count_inheritable());
     else if (strcmp(word, "descriptors") == 0)
         tell_number(word, count_descriptors());
     else

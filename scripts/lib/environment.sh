@@ -1,4 +1,4 @@
-# Sourced by scripts/test and scripts/check: what they need on the machine.
+# Sourced by quickstart, test and check: what they need on the machine.
 # shellcheck shell=bash
 shopt -s inherit_errexit # or a step that fails inside $(…) would go unnoticed
 umask 022
@@ -13,8 +13,12 @@ die() {
 }
 
 need_root_and_linux() {
-    [[ $EUID -eq 0 ]] || die "must be run as root: it installs packages and makes accounts in a sandbox"
+    [[ $EUID -eq 0 ]] || die "must be run as root: it installs packages and makes accounts"
     command -v apt-get >/dev/null || die "needs Debian 12 or newer, or Ubuntu 24.04 or newer"
+}
+
+need_python() {
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "$python must be 3.11 or newer"
 }
 
 absent_packages() {
@@ -59,10 +63,11 @@ need_packages() (
         >/dev/null </dev/null 9>&-
 )
 
-# Prints the folder of a virtual environment that holds exactly what a lock file names.
+# Prints the folder of a virtual environment that holds exactly what a lock file names. Its wheels/
+# has the same to install from where there is no network.
 locked_venv() ( # FILE
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "$python must be 3.11 or newer"
-    digest=$({ "$python" -V && cat "$1"; } | sha256sum)
+    need_python
+    digest=$({ "$python" -V && cat "$1" && declare -f locked_venv; } | sha256sum)
     venv=$cache/$(basename "$1" .txt)-${digest:0:16}
     mkdir -p "$cache"
     exec 9>"$cache/lock"
@@ -72,8 +77,10 @@ locked_venv() ( # FILE
         say "installing $(basename "$1") into $venv"
         rm -rf "$venv"
         "$python" -m venv "$venv"
-        "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
-            --only-binary :all: --require-hashes --requirement "$1" >&2
+        pip=("$venv/bin/python" -m pip -qq --disable-pip-version-check --no-input)
+        locked=(--only-binary :all: --require-hashes --requirement "$1")
+        "${pip[@]}" download --dest "$venv/wheels" "${locked[@]}" >&2
+        "${pip[@]}" install --no-index --find-links "$venv/wheels" "${locked[@]}" >&2
         touch "$venv/complete"
     fi
     touch "$venv" # used today

@@ -28,16 +28,41 @@ class Host:
     installation: Installation
     sshd: Sshd
 
-    def open_descriptors(self) -> int:
-        """Count the helper's."""
-        assert self.installation.helper is not None
-        return len(list(Path(f"/proc/{self.installation.helper.pid}/fd").iterdir()))
-
-    def wait_until_quiet(self, descriptors: int | None = None) -> None:
-        """Wait until no connection is left: no child of sshd, none of the helper's descriptors."""
+    def wait_until_quiet(self) -> None:
+        """Wait until sshd has no child left, and the helper no connection."""
         until(lambda: not list(descendants(self.sshd.process.pid)), "no child of sshd left", 20)
-        if descriptors is not None:
-            until(lambda: self.open_descriptors() <= descriptors, "no descriptor left over", 20)
+        until(lambda: not self.conversations(), "no conversation of the helper left", 20)
+
+    def conversations(self) -> int:
+        """Count the connections that the helper holds."""
+        helper = self.installation.helper
+        if helper is None or not helper.is_running:
+            return 0
+        table = Path("/proc/net/unix").read_text().splitlines()
+        ours = {line.split()[6] for line in table if line.endswith(f" {self.installation.socket}")}
+        links = [str(file.readlink()) for file in Path(f"/proc/{helper.pid}/fd").iterdir()]
+        held = {link.removeprefix("socket:[").removesuffix("]") for link in links}
+        return len(ours & held) - 1  # the one that it listens on
+
+    def footprint(self) -> "Footprint":
+        """Measure what the helper holds."""
+        assert self.installation.helper is not None
+        process = Path(f"/proc/{self.installation.helper.pid}")
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        return Footprint(
+            descriptors=len(list((process / "fd").iterdir())),
+            threads=int(status["Threads"]),
+            kilobytes=int(status["VmRSS"].split()[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a process holds."""
+
+    descriptors: int
+    threads: int
+    kilobytes: int
 
 
 class Hosts:

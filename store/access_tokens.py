@@ -97,7 +97,7 @@ def examine(row: Row[Any] | None, given: Presented, attempt: Attempt, now: int) 
 
 
 FIND = (
-    select(access_tokens, accounts.c.name.label("account"))
+    select(access_tokens, accounts.c.name.label("account"), accounts.c.barred_at)
     .join(accounts, accounts.c.id == access_tokens.c.account_id)
     .where(access_tokens.c.id == bindparam("token_id"))
 )
@@ -156,12 +156,12 @@ class AccessTokens:
             work.connection.execute(insert(access_tokens), values)
             work.record(owner, Entry(Event.TOKEN_ISSUED, actor, factor_id=token_id))
             row = work.connection.execute(_BY_ID, {"token_id": token_id}).one()
-            return Secret.of(token), _shown(row)
+            return Secret.of(token), shown(row)
 
     def list(self, account: str) -> list[AccessToken]:
         """List the account's tokens that are not revoked, the newest first."""
         with self._units.database.read() as connection:
-            return [_shown(row) for row in connection.execute(_LIVE_OF, {"name": account})]
+            return [shown(row) for row in connection.execute(_LIVE_OF, {"name": account})]
 
     def revoke(self, account: str, token_id: str, actor: Actor) -> None:
         """End a token for good; NotFoundError if the account has no such live token."""
@@ -249,13 +249,23 @@ _USE = (
 )
 
 
+def is_use_noted(row: Row[Any], address: str | None, now: int) -> bool:
+    """Tell whether it is remembered that a token is in use from there; a minute is near enough."""
+    return (
+        row.last_used_at is not None
+        and abs(now - row.last_used_at) < _USE_NOTED_EVERY
+        and row.last_used_address == address
+    )
+
+
 def note_use(connection: Connection, row: Row[Any], attempt: Attempt, now: int) -> None:
-    """Remember when a token was last used; once a minute is near enough."""
-    if row.last_used_at is None or abs(now - row.last_used_at) >= _USE_NOTED_EVERY:
+    """Remember when a token was last used, and from where."""
+    if not is_use_noted(row, attempt.address, now):
         connection.execute(_USE, {"token_id": row.id, "now": now, "address": attempt.address})
 
 
-def _shown(row: Row[Any]) -> AccessToken:
+def shown(row: Row[Any]) -> AccessToken:
+    """Give what may be shown of a stored token."""
     return AccessToken(
         id=row.id,
         name=row.name,

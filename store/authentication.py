@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Row, bindparam, exists, select
 
 from store import access_tokens, enforcement, grace
-from store.audit import Actor, Entry, Event
+from store.access_tokens import AccessToken
+from store.audit import Actor, Entry, Event, write_log_line
 from store.code_check import CodeCheck
 from store.decisions import (
     Attempt,
@@ -20,6 +21,7 @@ from store.decisions import (
     Decision,
     Denied,
     Granted,
+    Protocol,
     Reason,
 )
 from store.schema import access_tokens as tokens_table
@@ -45,6 +47,14 @@ class FactorsHeld:
 
     totp: bool
     tokens: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUse:
+    """A request that an access token lets in."""
+
+    account: str
+    token: AccessToken
 
 
 class Authentication:
@@ -86,6 +96,35 @@ class Authentication:
             if isinstance(decision, Granted) and row is not None:
                 access_tokens.note_use(work.connection, row, attempt, work.now)
             return _recorded(work, account, attempt, decision)
+
+    def check_request(
+        self, token: Secret, protocol: Protocol, address: str, account: str | None = None
+    ) -> TokenUse | Denied | None:
+        """Decide by the token that a request carries; None when the text is no token.
+
+        A job makes many requests where a person logs in once. While its use is noted from the
+        same address, one more neither writes nor is audited: the audit has the token's login
+        once a minute, each change that it makes, and each refusal. Without an account's name the
+        token is its owner's; a wrong secret proves nothing and stands in the log only.
+        """
+        presented = access_tokens.parse(token.text())
+        if presented is None:
+            return None
+        with self._units.database.read() as connection:
+            row = connection.execute(access_tokens.FIND, {"token_id": presented.id}).one_or_none()
+        now = self._units.clock()
+        attempt = Attempt(account or (row.account if row is not None else ""), protocol, address)
+        decision = access_tokens.examine(row, presented, attempt, now)
+        if account is None and decision.reason is Reason.TOKEN_UNKNOWN:
+            actor = Actor("", protocol, address)
+            write_log_line("", Entry(Event.LOGIN_DENIED, actor, decision.reason))
+            return Denied(decision.reason)
+        is_noted = row is not None and access_tokens.is_use_noted(row, address, now)
+        if isinstance(decision, Denied) or not is_noted or (row and row.barred_at is not None):
+            decision = self.check_token(attempt, token) or decision
+        if isinstance(decision, Denied):
+            return decision
+        return TokenUse(attempt.account, access_tokens.shown(row)) if row is not None else None
 
     def accept_password(self, attempt: Attempt) -> Decision | ChallengeRequired:
         """Decide what a right password is worth."""

@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from sqlalchemy import select
 
 from store.audit import Actor
 from store.audit_log import Finding
 from store.clock import Clock, Randomness, system_clock, system_randomness
 from store.decisions import Protocol
 from store.opening import Store, open_store
-from store.schema import metadata
+from store.schema import accounts, metadata
 from store.sealing import Keyring, create_key_file
 from store.settings import Settings
 from store.upgrade import upgrade_store
@@ -37,12 +38,12 @@ class HandClock:
         return self.now
 
 
-def counted_bytes() -> Randomness:
+def counted_bytes(of: object = "") -> Randomness:
     """Make randomness that is the same in each run, and never twice the same in one."""
     numbers = count()
 
     def give(length: int) -> bytes:
-        return hashlib.shake_256(str(next(numbers)).encode()).digest(length)
+        return hashlib.shake_256(f"{of} {next(numbers)}".encode()).digest(length)
 
     return give
 
@@ -50,18 +51,26 @@ def counted_bytes() -> Randomness:
 class Bed:
     """One database with its key file, and as many stores opened on it as a test wants."""
 
-    def __init__(self, folder: Path, url: str | None = None, **sections: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        url: str | None = None,
+        *,
+        randomness: Randomness = system_randomness,
+        **sections: Any,
+    ) -> None:
         """Make the schema, in an SQLite file of that folder unless there is a URL."""
+        folder.mkdir(exist_ok=True)
         self._folder = folder
         self._url = url
         self._sections = sections
         self._files = count()
         self._opened: list[Store] = []
         self.key_file = folder / "keys"
-        create_key_file(self.key_file, 0, system_randomness)
+        create_key_file(self.key_file, 0, randomness)
         self._first_keys = self.key_file.read_bytes()
         self.path = folder / "store.db"
-        self.upgrade()
+        self.upgrade(lambda: 0, randomness)
 
     @property
     def settings(self) -> Settings:
@@ -80,10 +89,11 @@ class Bed:
         """Give the address of the database."""
         return self._url or f"sqlite:///{self.path}"
 
-    def upgrade(self) -> None:
+    def upgrade(
+        self, clock: Clock = system_clock, randomness: Randomness = system_randomness
+    ) -> None:
         """Make or move the schema."""
-        keyring = Keyring(self.key_file, system_randomness)
-        upgrade_store(self.settings.store, keyring, system_clock, system_randomness)
+        upgrade_store(self.settings.store, Keyring(self.key_file, randomness), clock, randomness)
 
     def open(self, clock: Clock = system_clock, randomness: Randomness | None = None) -> Store:
         """Open the store, as one more process would."""
@@ -113,10 +123,27 @@ class Bed:
             self._opened.pop().close()
 
 
-def make_bed(request: pytest.FixtureRequest, folder: Path, **sections: dict[str, Any]) -> Bed:
+def make_bed(request: pytest.FixtureRequest, folder: Path, **sections: Any) -> Bed:
     """Make the bed that a fixture with DATABASES as its parameters is to give."""
     url = request.getfixturevalue("postgres") if request.param == "postgresql" else None
     return Bed(folder, url, **sections)
+
+
+def contents(store: Store) -> dict[str, list[dict[str, Any]]]:
+    """Give all that the database holds, without the numbers that it chose by itself."""
+    held: dict[str, list[dict[str, Any]]] = {}
+    with store.units.database.read() as connection:
+        rows_of = connection.execute(select(accounts.c.id, accounts.c.name))
+        names = {row.id: row.name for row in rows_of}
+        for table in metadata.sorted_tables:
+            rows = [dict(row) for row in connection.execute(select(table)).mappings()]
+            for row in rows:
+                if isinstance(row.get("id"), int):
+                    del row["id"]
+                if "account_id" in row:
+                    row["account_id"] = names[row["account_id"]]
+            held[table.name] = sorted(rows, key=repr)
+    return held
 
 
 def findings(store: Store) -> list[Finding]:

@@ -87,7 +87,7 @@ def _change(request: Request, new: bytes, service: str) -> Answer:
     except pamela.PAMError as error:
         if error.errno in _BROKEN:
             return Answer(Verdict.UNAVAILABLE)
-        return Answer(Verdict.REFUSED, _plain(said[-1] if said else ""))
+        return Answer(Verdict.REFUSED, _plain(said[0] if said else ""))
     return Answer(Verdict.CHANGED)
 
 

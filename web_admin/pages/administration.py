@@ -12,7 +12,8 @@ from store.errors import RequestError
 from web_admin.routes import Answer, Download, Need, Page, Route
 from web_admin.visit import Visit
 
-_LENGTH = 50
+_LENGTH = 25
+_FEW = 8
 _DOWNLOAD_LENGTH = 1000
 _COLUMNS = (
     "at",
@@ -32,8 +33,8 @@ def show(visit: Visit) -> Answer:
     store = visit.site.store
     values = {
         "adoption": store.accounts.adoption(),
-        "locked": store.accounts.list(locked=True, limit=10),
-        "denied": store.audit_log.page(Filter(event=Event.LOGIN_DENIED), 10).events,
+        "locked": store.accounts.list(locked=True, limit=_FEW),
+        "denied": store.audit_log.page(Filter(event=Event.LOGIN_DENIED), _FEW).events,
     }
     return Page("admin", values)
 

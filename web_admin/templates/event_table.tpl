@@ -2,7 +2,7 @@
 <div class="scroll" tabindex="0" role="region" aria-label="{{t('audit.table')}}">
 <table>
 <thead><tr>
-% for column in ('at', 'account', 'event', 'reason', 'actor', 'door', 'address', 'factor'):
+% for column in ('at', 'account', 'event', 'reason', 'actor', 'door', 'address'):
 <th scope="col">{{t('audit.' + column)}}</th>
 % end
 </tr></thead>
@@ -18,11 +18,17 @@
 % end
 </td>
 <td data-label="{{t('audit.event')}}">{{t('event.' + event.event) if has('event.' + event.event) else event.event}}</td>
-<td data-label="{{t('audit.reason')}}">{{(t('reason.' + event.reason) if has('reason.' + event.reason) else event.reason) if event.reason else '-'}}</td>
+<td data-label="{{t('audit.reason')}}"{{!'' if event.reason or event.factor_id else ' class="none"'}}>
+% if event.reason:
+{{t('reason.' + event.reason) if has('reason.' + event.reason) else event.reason}}
+% end
+% if event.factor_id:
+<code translate="no">{{event.factor_id}}</code>
+% end
+</td>
 <td data-label="{{t('audit.actor')}}">{{event.actor}}</td>
 <td data-label="{{t('audit.door')}}">{{t('door.' + event.protocol) if has('door.' + event.protocol) else event.protocol}}</td>
-<td data-label="{{t('audit.address')}}">{{event.address or '-'}}</td>
-<td data-label="{{t('audit.factor')}}"><code translate="no">{{event.factor_id or '-'}}</code></td>
+<td data-label="{{t('audit.address')}}"{{!'' if event.address else ' class="none"'}}>{{event.address or ''}}</td>
 </tr>
 % end
 </tbody>

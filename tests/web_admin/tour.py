@@ -1,0 +1,192 @@
+"""A walk through every page, in every state that a person can see.
+
+As a program, it makes pictures: scripts/test --run python -P tests/web_admin/tour.py FOLDER
+"""
+
+import base64
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness.accounts import Account, Accounts
+from harness.installation import ROOT, Device
+from visitor import CHROMIUM, FLAGS, Visitor, visit
+from web_host import ADMINISTRATORS, WebHost
+
+
+def newcomer(visitor: Visitor, account: Account) -> Iterator[str]:
+    """Sign in without MFA, set it up."""
+    host = visitor.host.installation
+    visitor.go("/")
+    yield "sign-in"
+    visitor.give_password(account, "wrong")
+    yield "sign-in-wrong"
+    visitor.go("/sign-in")
+    visitor.give_password(account)
+    yield "profile-without-mfa"
+    visitor.go("/mfa")
+    yield "mfa-off"
+    visitor.fill(name="My phone")
+    visitor.submit()
+    yield "enroll"
+    visitor.fill(code="000000" if visitor.scripts else "000000")
+    if not visitor.scripts:
+        visitor.submit()
+    visitor.page.wait_for_load_state()
+    yield "enroll-wrong"
+    visitor.press("Start again with a new key")
+    visitor.fill(name="My phone")
+    visitor.submit()
+    device = device_on(visitor, account)
+    visitor.give_code(device.code(-1))
+    visitor.page.locator("#codes").wait_for()
+    yield "recovery-codes"
+    visitor.press("I have kept them")
+    yield "profile"
+    assert host.store.accounts.show(account.name).adopted_at
+
+
+def device_on(visitor: Visitor, account: Account) -> Device:
+    """Type the key of the page into an authenticator."""
+    key = "".join(visitor.page.locator("#key").inner_text().split())
+    pending = visitor.host.installation.store.totp_factors.list(account.name)[-1]
+    clock = visitor.host.installation.clock
+    options = {} if clock is None else {"clock": clock}
+    return Device(pending.id, base64.b32decode(key + "=" * (-len(key) % 8)), **options)
+
+
+def regular(visitor: Visitor, account: Account, device: Device) -> Iterator[str]:
+    """Sign in with MFA and use every page of one's own."""
+    visitor.give_password(account)
+    yield "code"
+    visitor.give_code(device.wrong_codes(1)[0])
+    yield "code-wrong"
+    visitor.press("Use a recovery code instead")
+    yield "code-recovery"
+    visitor.go("/sign-in/code")
+    visitor.give_code(device.code())
+    visitor.page.wait_for_url(visitor.host.url + "/")
+    visitor.go("/mfa")
+    yield "mfa"
+    visitor.press("Remove “phone”")
+    yield "mfa-remove"
+    visitor.go("/mfa/recovery-codes")
+    yield "codes-renew"
+    visitor.go("/tokens")
+    yield "tokens-none"
+    visitor.go("/tokens/new")
+    yield "token-new"
+    visitor.fill(name="nightly backup", networks="not a network")
+    visitor.submit()
+    yield "token-new-problem"
+    visitor.fill(networks="192.0.2.0/24")
+    visitor.submit()
+    yield "token-made"
+    visitor.host.installation.issue_token(account.name)
+    visitor.go("/tokens")
+    yield "tokens"
+    visitor.press("Revoke “nightly backup”")
+    yield "token-revoke"
+    visitor.go("/tokens/revoke-all")
+    yield "tokens-revoke"
+    visitor.go("/password")
+    yield "password"
+    visitor.fill(password=account.password, new_password="a", new_password_again="a")
+    visitor.submit()
+    yield "password-refused"
+    visitor.go("/sessions")
+    yield "sessions"
+    visitor.go("/activity")
+    yield "activity"
+    visitor.go("/confirm?next=/tokens")
+    yield "confirm"
+    visitor.go("/no-such-page")
+    yield "not-found"
+
+
+def administrator(visitor: Visitor, account: Account, other: Account) -> Iterator[str]:
+    """Look after others."""
+    store = visitor.host.installation.store
+    visitor.sign_in(account)
+    visitor.go("/admin")
+    yield "admin"
+    visitor.go("/admin/users")
+    yield "users"
+    visitor.go(f"/admin/users/{other.name}")
+    yield "user"
+    visitor.go(f"/admin/users/{other.name}/bar")
+    yield "user-action"
+    visitor.go("/admin/audit")
+    yield "audit"
+    visitor.go(f"/admin/audit?account={other.name}&event=login_denied")
+    yield "audit-filtered"
+    visitor.go("/admin/audit?since=yesterday")
+    yield "audit-problem"
+    visitor.go("/confirm?next=/tokens")
+    yield "confirm-password"
+    store.accounts.bar(account.name, ROOT)
+    visitor.give_password(account)
+    yield "barred"
+    store.accounts.unbar(account.name, ROOT)
+
+
+def locked(visitor: Visitor, account: Account, device: Device) -> Iterator[str]:
+    """Guess codes until they are locked."""
+    visitor.give_password(account)
+    for code in device.wrong_codes(5):
+        visitor.give_code(code)
+    visitor.page.get_by_role("heading", name="Codes are locked").wait_for()
+    yield "locked"
+
+
+def whole(
+    host: WebHost, accounts: Accounts, new: Callable[[], Visitor]
+) -> Iterator[tuple[str, Visitor]]:
+    """Walk through everything; give the name of each page with the browser that shows it."""
+    visitor = new()
+    for name in newcomer(visitor, accounts.make()):
+        yield name, visitor
+    other = accounts.make()
+    device = host.installation.enroll(other.name)
+    visitor = new()
+    for name in regular(visitor, other, device):
+        yield name, visitor
+    visitor = new()
+    for name in administrator(visitor, accounts.make(groups=[ADMINISTRATORS]), other):
+        yield name, visitor
+    third = accounts.make()
+    visitor = new()
+    for name in locked(visitor, third, host.installation.enroll(third.name)):
+        yield name, visitor
+
+
+def main(folder: Path) -> None:
+    """Make pictures of everything."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    host, accounts = WebHost(), Accounts()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+            for number, (width, scheme) in enumerate(
+                [("desk", "light"), ("phone", "dark"), ("desk", "dark"), ("phone", "light")]
+            ):
+
+                def new(width: str = width, scheme: str = scheme, number: int = number) -> Visitor:
+                    return visit(browser, host, f"192.0.2.{number + 1}", width=width, scheme=scheme)
+
+                for name, visitor in whole(host, accounts, new):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    picture = folder / f"{name}-{width}-{scheme}.png"
+                    visitor.page.screenshot(path=picture, full_page=True)
+                    if visitor.complaints:
+                        print(name, visitor.complaints)  # noqa: T201
+                        visitor.complaints.clear()
+    finally:
+        host.close()
+        accounts.forget_all()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    main(Path(sys.argv[1]))

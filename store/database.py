@@ -100,6 +100,11 @@ def _sqlite_engine(url: URL, wait: float) -> Engine:
         raise StoreUnavailableError(message)
 
     def connect() -> sqlite3.Connection:
+        if Path(path).exists() and not os.access(path, os.W_OK):
+            # SQLite would open it for reading, and the connection would stay so for good: a store
+            # that was made writable again would still refuse.
+            message = "the store's file is readonly"
+            raise sqlite3.OperationalError(message)
         # mode=rw: a store that has gone missing is an error, never a new and empty store.
         connection = sqlite3.connect(
             f"{Path(path).as_uri()}?mode=rw",
@@ -210,6 +215,7 @@ _ADVICE = {
     "read-only": "make the store writable again",
     "unable to open": "check store.url, and that the service's user may enter that folder",
     "full": "free disk space",
+    "disk i/o": "look for a full or failing disk",
     "malformed": "restore the store from a backup",
     "not a database": "store.url names a file that is no store",
     "connection": "check that the database server runs and store.url is right",

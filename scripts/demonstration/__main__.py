@@ -74,7 +74,7 @@ def _attend(record: Record, options: argparse.Namespace) -> int:
             return 0
         lifecycle.wait(record)
         ended_by_itself = True
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         say("stopping")
     _be_left_alone()
     lifecycle.finish(record, ended_by_itself=ended_by_itself)

@@ -13,8 +13,8 @@ from pathlib import Path
 from scripts.demonstration.commands import callers_environment, run, say
 from scripts.demonstration.layout import BUILT, CHECKOUT, MODULE, SOURCE, VENV
 
-_PASSED_OVER = {"__pycache__", "build", "dist", "node_modules", "tests"}
-_COMPILED = {".o", ".so", ".pyc"}
+_NOT_NEEDED = {CHECKOUT / name for name in ("build", "dist", "tests")}
+_COMPILED = {".o", ".so", ".pyc", ".egg-info"}
 _PIP = ("-I", "-m", "pip", "--quiet", "--no-input", "--no-cache-dir", "--disable-pip-version-check")
 
 
@@ -63,10 +63,10 @@ def _fingerprint() -> str:
 
 def _files() -> Iterator[Path]:
     for folder, folders, names in os.walk(CHECKOUT):
-        folders[:] = [name for name in folders if _counts(name)]
-        yield from (Path(folder, name) for name in names if _counts(name))
+        folders[:] = [name for name in folders if _counts(Path(folder, name))]
+        yield from (path for name in names if _counts(path := Path(folder, name)))
 
 
-def _counts(name: str) -> bool:
-    is_compiled = Path(name).suffix in _COMPILED or name.endswith(".egg-info")
-    return not name.startswith(".") and name not in _PASSED_OVER and not is_compiled
+def _counts(path: Path) -> bool:
+    is_made = path.name == "__pycache__" or path.suffix in _COMPILED
+    return not (is_made or path.name.startswith(".") or path in _NOT_NEEDED)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _SECONDS = 600
@@ -19,9 +20,10 @@ class QuickstartError(Exception):
 
 
 def say(text: str) -> None:
-    """Tell the person who waits; standard output is for results."""
-    sys.stderr.write(f"quickstart: {text}\n")
-    sys.stderr.flush()
+    """Tell the person who waits, if the terminal is still there; standard output is for results."""
+    with suppress(OSError):
+        sys.stderr.write(f"quickstart: {text}\n")
+        sys.stderr.flush()
 
 
 def run(*argv: str | Path, given: str = "", environment: dict[str, str] | None = None) -> str:

@@ -1,6 +1,7 @@
 """What a person sees, and what a program reads."""
 
 import json
+import os
 from collections.abc import Iterator
 
 from scripts.demonstration import factors
@@ -88,5 +89,7 @@ def _end(record: Record) -> Iterator[str]:
     stop = f"{_COMMAND} --stop"
     if record.keeper is None:
         yield f"It runs in the background. This ends it and removes all that it made: {stop}"
-    else:
+    elif record.keeper.pid == os.getpid():
         yield f"Ctrl-C ends it and removes all that it made; so does {stop}"
+    else:
+        yield f"It runs in another terminal. Ctrl-C there ends it, as does {stop}"

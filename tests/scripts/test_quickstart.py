@@ -259,17 +259,21 @@ def test_code_is_not_offered_where_there_is_no_factor(demonstration: Demonstrati
 def test_stop_leaves_nothing(machine: Machine, tmp_path: Path, openssh: OpenSsh) -> None:
     """Files, accounts, PAM services and processes are those of before; so after a second stop.
 
-    It is stopped while somebody hangs at a prompt and somebody is logged in.
+    It is stopped while one client hangs at a prompt and an account of the machine's own, which
+    was named at the start, is logged in.
     """
+    machine.run("useradd", "somebody")
+    machine.run("chpasswd", given="somebody:right\n")
     before = machine.contents()
-    started = quickstart(machine, "--detach", "--json", "--port", str(sandbox.free_port()))
+    port = str(sandbox.free_port())
+    started = quickstart(machine, "--detach", "--json", "--port", port, "--user", "somebody")
     assert started.returncode == 0, started.stderr
     known_hosts = tmp_path / "known_hosts"
     known_hosts.write_text(machine.read(PLACE / "known_hosts"))
     running = Demonstration(machine, json.loads(started.stdout), "", known_hosts)
     openssh.login(running.sshd, running.user, [])
     with paramiko.Transport((running.host, running.port)) as transport:
-        transport.connect(username=running.user, password=running.password)
+        transport.connect(username="somebody", password="right")
         paramiko.SFTPClient.from_transport(transport)
         assert "stopped" in quickstart(machine, "--stop").stderr
         assert machine.contents() == before

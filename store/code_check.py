@@ -68,10 +68,10 @@ class CodeCheck:
         matched = self._steps_matched(work, account, digits)
         if matched is None:
             return Denied(Reason.NO_FACTOR)
-        for factor_id, step in matched.items():
-            values = {"factor_id": factor_id, "step": step, "now": work.now}
-            if work.connection.execute(USE_STEP, values).rowcount == 1:
-                return _accepted(work, account, Granted(Reason.CODE_ACCEPTED, factor_id))
+        # Two authenticators may show one code by chance: it is used up for both.
+        used = [factor_id for factor_id, step in matched.items() if _use_up(work, factor_id, step)]
+        if used:
+            return _accepted(work, account, Granted(Reason.CODE_ACCEPTED, used[0]))
         if matched:
             return Denied(Reason.CODE_REPLAYED, next(iter(matched)))
         return self._count(work, account, digits)
@@ -102,6 +102,11 @@ class CodeCheck:
             return Denied(Reason.CODE_WRONG_AGAIN)
         account.lock = lockout.after_wrong(account.lock, digest, work.now, self._policy)
         return Denied(Reason.CODE_WRONG)
+
+
+def _use_up(work: UnitOfWork, factor_id: str, step: int) -> bool:
+    values = {"factor_id": factor_id, "step": step, "now": work.now}
+    return work.connection.execute(USE_STEP, values).rowcount == 1
 
 
 def _accepted(work: UnitOfWork, account: Account, granted: Granted) -> Granted:

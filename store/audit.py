@@ -20,6 +20,8 @@ from store.decisions import Protocol, Reason
 GENESIS = bytes(32)
 """The digest before the first event."""
 
+_LONGEST = 256
+
 _log = logging.getLogger("sftp_mfa.audit")
 
 
@@ -114,6 +116,6 @@ def quoted(text: str) -> str:
         character
         if character.isprintable() and character not in '"\\'
         else f"\\x{ord(character):02x}"
-        for character in escaped
+        for character in escaped[:_LONGEST]  # cut here, where an escape stays whole
     )
-    return f'"{plain[:256]}"'
+    return f'"{plain}"'

@@ -32,6 +32,7 @@ def canonical_name(typed: str) -> str | None:
     """
     try:
         name = pwd.getpwnam(typed).pw_name
+        name.encode()  # one that is not UTF-8 could not be kept: a UnicodeEncodeError
     except (KeyError, ValueError, OverflowError):
         return None
     return name if 0 < len(name) <= _MAX_NAME else None

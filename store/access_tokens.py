@@ -35,6 +35,8 @@ _SECRET_LENGTH = 43
 _CHECK_LENGTH = 6
 _TOKEN = re.compile(r"smfa_(?P<id>[0-9A-Za-z]{8})(?P<secret>[0-9A-Za-z]{43})[0-9A-Za-z]{6}")
 _USE_NOTED_EVERY = 60_000
+_MOST_NETWORKS = 1024
+_MAPPED_PREFIX = 96  # ::ffff:0:0/96 (RFC 4291 section 2.5.5.2)
 
 
 class Scope(StrEnum):
@@ -129,7 +131,7 @@ class AccessTokens:
         Without an end it gets the configured life. RequestError for what is not allowed.
         """
         name = factor_name(name)
-        allowed = tuple(_network(text) for text in networks)
+        allowed = _networks(networks)
         if not scopes:
             message = "a token needs at least one scope"
             raise RequestError(message)
@@ -149,7 +151,7 @@ class AccessTokens:
                 "digest": _digest(token[len(PREFIX) + _ID_LENGTH : -_CHECK_LENGTH]),
                 "name": name,
                 "scopes": " ".join(sorted(set(scopes))),
-                "networks": " ".join(allowed),
+                "networks": allowed,
                 "created_at": work.now,
                 "expires_at": expires,
             }
@@ -288,12 +290,27 @@ def _check(token: str) -> str:
     return base62(zlib.crc32(token[:-_CHECK_LENGTH].encode("ascii")), _CHECK_LENGTH)
 
 
+def _networks(texts: tuple[str, ...]) -> str:
+    networks = " ".join(_network(text) for text in texts)
+    if len(networks) > _MOST_NETWORKS:
+        message = (
+            f"these are too many networks: together they have {_MOST_NETWORKS} characters at most"
+        )
+        raise LimitError(message)
+    return networks
+
+
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         message = f"{text!r} is not a network (such as 192.0.2.0/24 or 2001:db8::/32)"
         raise RequestError(message) from error
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= _MAPPED_PREFIX:
+        # Peers are looked at as IPv4 too.
+        network = ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_PREFIX))
+    return str(network)
 
 
 def _allows(networks: list[str], address: str | None) -> bool:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store.lockout import OPEN, LockState
@@ -22,20 +22,25 @@ class Gate(StrEnum):
 
 
 _KEY = (throttles.c.gate == bindparam("of_gate"), throttles.c.subject == bindparam("of_subject"))
-_LOCK = select(throttles).where(*_KEY).with_for_update()
 _UPDATE = update(throttles).where(*_KEY)
 _DELETE = delete(throttles).where(*_KEY)
-_INSERT = {
-    "sqlite": sqlite.insert(throttles).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(throttles).on_conflict_do_nothing(),
+_KEY_COLUMNS = ["gate", "subject"]
+_AS_IT_IS = {"gate": throttles.c.gate}
+_LOCK = {
+    "sqlite": sqlite.insert(throttles)
+    .on_conflict_do_update(index_elements=_KEY_COLUMNS, set_=_AS_IT_IS)
+    .returning(throttles),
+    "postgresql": postgresql.insert(throttles)
+    .on_conflict_do_update(index_elements=_KEY_COLUMNS, set_=_AS_IT_IS)
+    .returning(throttles),
 }
+"""Makes a gate's row or locks the one that is there, in one step: another may just delete it."""
 
 
 def load(connection: Connection, gate: Gate, subject: str, now: int) -> LockState:
     """Lock a gate's row until the transaction ends, and give what is remembered of it."""
     row = {"gate": gate, "subject": subject, "failures": 0, "locks": 0, "counted_at": now}
-    connection.execute(_INSERT[connection.dialect.name], row)
-    found = connection.execute(_LOCK, {"of_gate": gate, "of_subject": subject}).one()
+    found = connection.execute(_LOCK[connection.dialect.name], row).one()
     if now - found.counted_at > FORGOTTEN_AFTER:
         return OPEN
     return LockState(found.failures, found.locks, found.locked_at)

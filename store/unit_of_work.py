@@ -49,10 +49,11 @@ class Account:
 class UnitOfWork:
     """What a service does between begin and commit."""
 
-    def __init__(self, connection: Connection, now: int, keys: dict[str, bytes]) -> None:
+    def __init__(self, connection: Connection, clock: Clock, keys: dict[str, bytes]) -> None:
         """Use `UnitsOfWork.begin`, which also commits."""
         self.connection = connection
-        self.now = now
+        self._clock = clock
+        self.now = clock()
         self.keys = keys
         self._accounts: dict[str, Account] = {}
         self._entries: list[tuple[str, Entry]] = []
@@ -65,6 +66,8 @@ class UnitOfWork:
         row = self.connection.execute(_LOCK_ACCOUNT, {"name": name}).one_or_none()
         if row is None:
             return None
+        # Who waited for the lock must not judge by an older time, nor write it behind a newer one.
+        self.now = max(self.now, self._clock())
         lock = LockState(row.failures, row.locks, row.locked_at, row.last_wrong)
         account = Account(
             row.id,
@@ -176,8 +179,7 @@ class UnitsOfWork:
     def begin(self) -> Iterator[UnitOfWork]:
         """Run the block in one transaction; its events reach the log once it is committed."""
         with self.database.write() as connection:
-            # The clock is read inside: who waited for the lock must not judge by an older time.
-            work = UnitOfWork(connection, self.clock(), self._keys(connection))
+            work = UnitOfWork(connection, self.clock, self._keys(connection))
             yield work
             work.save()
         work.write_log_lines()

@@ -153,6 +153,8 @@ class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
     sftp_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:-]{0,255}$")] = ""
     """The host shown in the examples for `sftp`; empty: the one in the browser's address."""
     sftp_port: Annotated[int, Meta(ge=1, le=65535)] = 22
+    public_metrics: bool = False
+    """Whether anybody may read the API's metrics, or administrators only."""
     threads: Annotated[int, Meta(ge=4, le=512)] = 64
     """Requests under way at once; one that waits for a refused password holds a thread."""
 

@@ -1,7 +1,6 @@
 """The pages as one WSGI application: routes, who may enter, what every answer carries."""
 
 import logging
-import re
 from collections.abc import Callable
 from typing import Any, assert_never
 from urllib.parse import quote
@@ -10,6 +9,8 @@ import bottle
 
 from store.errors import NotFoundError, RequestError, StoreError
 from store.sessions import Stage
+from web_admin import proxies
+from web_admin.api.application import with_api
 from web_admin.errors import BrokerUnavailableError
 from web_admin.gateway import Wsgi
 from web_admin.pages import ROUTES
@@ -37,11 +38,10 @@ _HEADERS = {
 }
 _YEAR = 31_536_000
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
 def make_application(site: Site) -> Wsgi:
-    """Put the pages together."""
+    """Put the pages together, with the API beside them."""
     application = bottle.Bottle()
     for route in ROUTES:
         application.route(route.path, route.method, _handler(site, route))
@@ -49,8 +49,8 @@ def make_application(site: Site) -> Wsgi:
     application.default_error_handler = lambda error: _finish(
         site, lambda _: message("not_found", _known(error.status_code))
     )
-    typed: Wsgi = application
-    return typed
+    pages: Wsgi = application
+    return with_api(site, pages)
 
 
 def _known(status: int) -> int:
@@ -87,8 +87,8 @@ def _finish(site: Site, work: Callable[[Visit], Answer]) -> Any:
 
 def _outside(visit: Visit) -> Page | None:
     """Refuse whoever would send a password in the clear, or through a proxy that is not ours."""
-    is_local = not visit.site.proxies and _LOCAL.fullmatch(visit.host) is not None
-    return None if visit.peer.is_secure or is_local else message("insecure", 403)
+    is_private = proxies.is_private(visit.peer, visit.host, visit.site.proxies)
+    return None if is_private else message("insecure", 403)
 
 
 def _admit(visit: Visit, route: Route) -> Answer | None:

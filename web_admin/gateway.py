@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from web_admin.api.problems import MEDIA_TYPE, Code, Problem
+
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -36,10 +38,10 @@ class Gateway:
             async with asyncio.timeout(_BODY_SECONDS):
                 body = await _read(receive)
         except TimeoutError:
-            await _refuse(send, 408)
+            await _refuse(send, Code.TIMEOUT)
             return
         if body is None:
-            await _refuse(send, 413)
+            await _refuse(send, Code.BODY_TOO_LARGE)
             return
         loop = asyncio.get_running_loop()
         answer = _Answer(loop, send)
@@ -104,10 +106,16 @@ async def _read(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-async def _refuse(send: Send, status: int) -> None:
-    headers = [(b"content-length", b"0"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+async def _refuse(send: Send, code: Code) -> None:
+    """Refuse what did not arrive as a whole, in the words of the API: no form of ours is so."""
+    body = Problem(code).body()
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode("ascii")),
+        (b"content-length", str(len(body)).encode("ascii")),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": code.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _environ(scope: dict[str, Any], body: bytes) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Who is really there: the headers of named reverse proxies are believed, nobody else's."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ def find_peer(environ: Mapping[str, Any], proxies: tuple[Network, ...]) -> Peer:
         if not _is_one_of(address, proxies):
             break
     return Peer(address, is_secure)
+
+
+def is_private(peer: Peer, host: str, proxies: tuple[Network, ...]) -> bool:
+    """Tell whether nobody on the way reads along: over HTTPS, or on this very machine."""
+    return peer.is_secure or (not proxies and _LOCAL.fullmatch(host) is not None)
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -1,6 +1,7 @@
 """The engine for SQLite and PostgreSQL, and what must be true of every connection it lends."""
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,10 @@ SCHEMA_VERSION = "0001"
 """The Alembic revision that this program works with."""
 
 _POOL_SIZE = 8
+_HOSTS_WITH_PORTS = re.compile(
+    r"(?P<before>[^:/]+://(?:[^@]*@)?)(?P<hosts>(?=[^/?@]*:)[^/?@]+(?:,[^/?@]+)+)"
+    r"(?P<path>/[^?]*)?(?:\?(?P<query>.*))?"
+)
 _VERSION_QUERY = "SELECT version_num FROM alembic_version"
 
 
@@ -72,11 +77,7 @@ class Database:
 
 def make_engine(settings: StoreSettings) -> Engine:
     """Make the engine of a store URL; StoreUnavailableError for one that is not ours."""
-    try:
-        url = make_url(settings.url)
-    except ArgumentError as error:
-        message = "store.url is not a database URL"
-        raise StoreUnavailableError(message) from error
+    url = _parse(settings.url)
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, settings.wait_seconds)
     if url.get_backend_name() == "postgresql":
@@ -87,10 +88,23 @@ def make_engine(settings: StoreSettings) -> Engine:
 
 def sqlite_path(url: str) -> Path | None:
     """Give the file of an SQLite URL; None for PostgreSQL."""
-    parsed = make_url(url)
+    parsed = _parse(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return None
     return Path(parsed.database)
+
+
+def _parse(text: str) -> URL:
+    """Parse a store URL; hosts with a port each, libpq's way of writing, are SQLAlchemy's query."""
+    match = _HOSTS_WITH_PORTS.fullmatch(text)
+    if match is not None:
+        hosts = "&".join(f"host={host}" for host in match["hosts"].split(","))
+        text = f"{match['before']}{match['path'] or '/'}?{hosts}&{match['query'] or ''}"
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError) as error:
+        message = "store.url is not a database URL"
+        raise StoreUnavailableError(message) from error
 
 
 def _sqlite_engine(url: URL, wait: float) -> Engine:
@@ -149,7 +163,8 @@ def _sqlite_engine(url: URL, wait: float) -> Engine:
 
 def _postgresql_engine(url: URL, wait: float) -> Engine:
     milliseconds = int(wait * 1000)
-    return create_engine(
+    seconds = max(1, round(wait))
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=_POOL_SIZE,
         max_overflow=0,
@@ -159,10 +174,24 @@ def _postgresql_engine(url: URL, wait: float) -> Engine:
             "connect_timeout": max(2, int(wait)),
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} "
             f"-c idle_in_transaction_session_timeout={milliseconds * 2} -c timezone=UTC",
+            # For a host that is gone: else Linux would notice after two hours.
             "tcp_user_timeout": milliseconds,
+            "keepalives_idle": seconds,
+            "keepalives_interval": seconds,
+            "keepalives_count": 2,
             "application_name": "sftp-mfa",
         },
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        from store.postgresql import BoundedConnection  # noqa: PLC0415 - brings psycopg
+
+        connection = BoundedConnection.connect(*arguments, **options)
+        connection.patience = wait + 1  # the server's own timeouts come first, and say more
+        return connection
+
+    return engine
 
 
 def _file_identity(path: str) -> tuple[int, int] | None:

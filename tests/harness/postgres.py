@@ -46,6 +46,33 @@ class Cluster:
         cluster.start()
         return cluster
 
+    @classmethod
+    def standby_of(cls, primary: "Cluster", folder: Path) -> "Cluster":
+        """Make a standby that follows a running cluster by streaming, and start it."""
+        cluster = cls(folder, free_port(), primary.password)
+        folder.mkdir(parents=True)
+        _as_owner("chown", "-R", _OWNER, str(folder), user="root")
+        _as_owner(
+            _program("pg_basebackup"),
+            f"--dbname=host={cls.host} port={primary.port} user={cls.user} "
+            f"password={primary.password}",
+            f"--pgdata={folder / 'data'}",
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+        )
+        cluster.start()
+        return cluster
+
+    def promote(self) -> None:
+        """Make a primary of a standby, and wait until it is."""
+        self._control("promote", "--wait")
+
+    @property
+    def pid(self) -> int:
+        """Return the id of its first process, the parent of all others."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         settings = {

@@ -9,11 +9,13 @@ from bed import DATABASES, ROOT, Bed, HandClock, make_bed
 from model import MINUTE, STEP, totp
 
 from store.audit_log import Filter
+from store.database import make_engine
 from store.decisions import Attempt, Granted, Protocol, Reason
-from store.errors import NotFoundError
+from store.errors import NotFoundError, StoreUnavailableError
 from store.opening import Store
 from store.secret import Secret
 from store.sessions import Stage
+from store.settings import StoreSettings
 
 BEGINNING = 1_800_000_000_000
 ALICE = Attempt("alice", Protocol.SSH, "192.0.2.7")
@@ -91,3 +93,36 @@ def test_each_account_is_on_the_systems_record_once(store: Store) -> None:
         ("account_created", "bob"),
         ("account_created", "alice"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "ports"),
+    [
+        ("postgresql://u:p@db1/d", "db1", None),
+        ("postgresql://u:p@db1:5433/d", "db1", 5433),
+        ("postgresql://u:p@[2001:db8::1]:5433/d", "2001:db8::1", 5433),
+        ("postgresql://u:p@db1,db2/d", "db1,db2", None),
+        ("postgresql://u:p@db1:1,db2:2,192.0.2.7:3/d?target_session_attrs=any", None, "1,2,3"),
+        ("postgresql://u:p@db1,db2:5433/d", "db1,db2", ",5433"),
+        ("postgresql://u:p@/d?host=db1:1&host=db2:2", "db1,db2", "1,2"),
+    ],
+)
+def test_several_hosts_are_written_as_libpq_takes_them(
+    url: str, hosts: str | None, ports: int | str | None
+) -> None:
+    """Each host may have a port of its own; libpq then tries them in order."""
+    engine = make_engine(StoreSettings(url=url))
+    _, options = engine.dialect.create_connect_args(engine.url)
+    assert options["host"] == (hosts or "db1,db2,192.0.2.7")
+    assert options.get("port") == ports
+    assert (options["user"], options["password"], options["dbname"]) == ("u", "p", "d")
+    assert options.get("target_session_attrs", "any") == "any"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "postgresql", "postgresql://db1:x/d", "mysql://db1/d", "sqlite://", "sqlite:///x"]
+)
+def test_store_url_that_is_none_is_said_to_be_so(url: str) -> None:
+    """A slip in store.url is an error with its name, never a traceback."""
+    with pytest.raises(StoreUnavailableError, match=r"store\.url"):
+        make_engine(StoreSettings(url=url))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.demonstration.commands import callers_environment, run, say
-from scripts.demonstration.layout import BUILT, CHECKOUT, MODULE, SOURCE, VENV
+from scripts.demonstration.layout import BUILT, CHECKOUT, MODULE, SCRATCH, SOURCE, VENV
 
 _NOT_NEEDED = {CHECKOUT / name for name in ("build", "dist", "tests")}
 _COMPILED = {".o", ".so", ".pyc", ".egg-info"}
@@ -28,22 +28,28 @@ def build() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     _copy_source()
     say("building the PAM module")
-    run("make", "-C", SOURCE / "pam_module", f"BUILD={MODULE.parent}")
+    _run("make", "-C", SOURCE / "pam_module", f"BUILD={MODULE.parent}")
     say("making a virtual environment with the locked dependencies")
     _make_environment()
+    shutil.rmtree(SCRATCH)
     BUILT.write_text(wanted)
 
 
 def _make_environment() -> None:
-    run(sys.executable, "-I", "-m", "venv", VENV)
+    _run(sys.executable, "-I", "-m", "venv", VENV)
     locks = [f"--requirement={SOURCE}/requirements/{name}.txt" for name in ("runtime", "build")]
     _pip_install("--only-binary=:all:", "--require-hashes", *locks)
     _pip_install("--no-deps", "--no-index", "--no-build-isolation", str(SOURCE))
 
 
 def _pip_install(*arguments: str) -> None:
-    python = VENV / "bin" / "python"
-    run(python, *_PIP, "install", *arguments, environment=callers_environment())
+    _run(VENV / "bin" / "python", *_PIP, "install", *arguments)
+
+
+def _run(*argv: str | Path) -> None:
+    """Run a program that builds, whose leavings go with the rest if it is interrupted."""
+    SCRATCH.mkdir(exist_ok=True)
+    run(*argv, environment={**callers_environment(), "TMPDIR": str(SCRATCH)})
 
 
 def _copy_source() -> None:

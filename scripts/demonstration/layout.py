@@ -20,6 +20,7 @@ SOURCE = PLACE / "source"
 VENV = PLACE / "venv"
 MODULE = PLACE / "module" / "pam_sftp_mfa.so"
 BUILT = PLACE / "built"
+SCRATCH = PLACE / "scratch"
 PACKAGES = PLACE / "packages"
 """Written by scripts/quickstart: the names of the packages that it installed."""
 

@@ -74,7 +74,8 @@ class Helper:
         listener.close()
         for session in list(self._sessions):
             session.close()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        # Steps that have begun wait for the store, for seconds at most; nobody waits for them.
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
         _log.info("stopped")
 
     def _clean(self) -> None:

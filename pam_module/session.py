@@ -101,6 +101,8 @@ class Session:
         self._stepping = False
         try:
             packets = future.result()
+        except asyncio.CancelledError:  # the helper ends, and the step had not begun
+            packets = None
         except StoreError as error:
             _log.error("%s; refusing", error)
             packets = [wire.UNAVAILABLE]

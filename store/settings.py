@@ -13,7 +13,8 @@ from msgspec import Meta, Struct
 DEFAULT_PATH = Path("/etc/sftp-mfa/config.toml")
 _MAX_BYTES = 256 * 1024
 
-Prompt = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# As many characters as the wire to the PAM module takes (512 bytes), in whichever language.
+Prompt = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 
 
 class SettingsError(Exception):
@@ -49,7 +50,7 @@ class PamSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class TotpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Codes of authenticator apps (RFC 6238)."""
 
-    issuer: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^:\x00-\x1f]+$")] = "SFTP"
+    issuer: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^:\x00-\x1f]+\Z")] = "SFTP"
     window: Annotated[int, Meta(ge=0, le=2)] = 1
     """Time steps of 30 s that are accepted before and after the present one."""
     enrollment_minutes: Annotated[int, Meta(ge=1, le=60)] = 15
@@ -79,7 +80,7 @@ class EnforcementSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """OS groups whose members must."""
     start: date | None = None
     """The first day (UTC) on which they must; none: at once."""
-    enrollment_address: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x20\x7f]*$")] = ""
+    enrollment_address: Annotated[str, Meta(max_length=200, pattern=r"^[\x21-\x7e]*\Z")] = ""
     """The enrollment page, shown in the SFTP client of who must and has not."""
 
     def text(self) -> str:
@@ -128,7 +129,7 @@ class PasswordSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The broker, which asks PAM whether a password is right and changes one."""
 
     socket: str = "/run/sftp-mfa/password.sock"
-    service: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = "sftp-mfa-web"
+    service: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}\Z")] = "sftp-mfa-web"
     """The file in /etc/pam.d."""
     max_requests: Annotated[int, Meta(ge=1, le=1000)] = 64
     """How many are under way at once; further ones wait."""
@@ -139,18 +140,18 @@ class PasswordSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the web pages are served, and to whom."""
 
-    listen: Annotated[str, Meta(pattern=r"^(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d+$")] = (
-        "127.0.0.1:8080"
-    )
+    listen: Annotated[
+        str, Meta(pattern=r"^([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|\[[0-9a-f:]+\]):[0-9]+\Z")
+    ] = "127.0.0.1:8080"
     """Address and port; other than loopback only with a certificate or trusted proxies."""
     certificate: Annotated[str, Meta(max_length=4096)] = ""
     """A PEM file with the chain; read again on SIGHUP. Without it the service speaks plain HTTP."""
     key: Annotated[str, Meta(max_length=4096)] = ""
-    trusted_proxies: tuple[Annotated[str, Meta(pattern=r"^[0-9a-f.:]+(/\d+)?$")], ...] = ()
+    trusted_proxies: tuple[Annotated[str, Meta(pattern=r"^[0-9a-f.:]+(/[0-9]+)?\Z")], ...] = ()
     """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     admin_group: Annotated[str, Meta(min_length=1, max_length=256)] = "sftp-mfa-admin"
     """The OS group whose members administer all accounts."""
-    sftp_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:-]{0,255}$")] = ""
+    sftp_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:-]{0,255}\Z")] = ""
     """The host shown in the examples for `sftp`; empty: the one in the browser's address."""
     sftp_port: Annotated[int, Meta(ge=1, le=65535)] = 22
     public_metrics: bool = False
@@ -208,13 +209,16 @@ def read_guarded(path: Path, limit: int, *, group_readable_only: bool = False) -
     that nobody can exchange it in between. With group_readable_only others may not read it.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         trouble = _trouble(status, limit, group_readable_only=group_readable_only)
         if trouble is not None:
             message = f"{path}: {trouble}"
             raise SettingsError(message)
-        return file.read(limit)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(limit)
+    finally:
+        os.close(descriptor)  # fdopen would leave a folder's open
 
 
 def _trouble(status: os.stat_result, limit: int, *, group_readable_only: bool) -> str | None:
@@ -232,8 +236,13 @@ def _trouble(status: os.stat_result, limit: int, *, group_readable_only: bool) -
 
 
 def _plain(text: str) -> str:
-    """Turn "… - at `$.store.url`" into "store.url: …"."""
+    """Turn "… - at `$.store.url`" into "store.url: …", and name the keys if one is unknown."""
     problem, separator, where = text.rpartition(" - at `$.")
-    if not separator:
-        return text
-    return f"{where.rstrip('`')}: {problem}"
+    where = where.rstrip("`") if separator else ""
+    problem = problem if separator else text
+    if "unknown field" in problem:
+        section: Struct = Settings()
+        for name in where.split("."):
+            section = getattr(section, name, section)
+        problem += f"; known are {', '.join(section.__struct_fields__)}"
+    return f"{where}: {problem}" if where else problem

@@ -327,7 +327,7 @@ def link(path: Path) -> None:
     [
         (link, "symbolic link"),
         (lambda path: os.mkfifo(path, 0o600), "not a regular file"),
-        (lambda path: path.mkdir(0o700), "directory"),
+        (lambda path: path.mkdir(0o700), "not a regular file"),
         (lambda path: os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5)), "not a regular file"),
         (lambda _: None, "No such file"),
     ],

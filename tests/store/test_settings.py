@@ -108,11 +108,18 @@ def test_settings_cannot_be_changed() -> None:
         ("[pam]\nprompt_seconds = 9", ["pam.prompt_seconds", ">= 10"]),
         ("[pam]\nmax_conversations = 100001", ["pam.max_conversations", "<= 100000"]),
         ("[service]\nuser = ''", ["service.user", ">= 1"]),
+        ("[password_throttle.account]\nfailure = 3", ["password_throttle.account", "failures"]),
+        ("[enforcement]\ngroups = 'staff'", ["enforcement.groups", "array", "str"]),
+        ("[enforcement]\ngroups = ['']", ["enforcement.groups[0]", ">= 1"]),
+        ("[enforcement]\nstart = 'soon'", ["enforcement.start", "date"]),
+        ("[enforcement]\nenrollment_address = 'a b'", ["enforcement.enrollment_address", "regex"]),
+        ('[web]\nlisten = "127.0.0.1:8080\\n"', ["web.listen", "regex"]),
+        ("[grace]\nseconds = -1", ["grace.seconds", ">= 0"]),
         ("not toml", ["not valid TOML", "line 1"]),
         ("[store]\nurl = 'a'\nurl = 'b'", ["not valid TOML"]),
         (b"\xff\xfe", ["not valid TOML"]),
     ],
-    ids=range(32),
+    ids=range(39),
 )  # fmt: skip
 def test_bad_value_is_refused_with_its_key_and_what_is_allowed(
     tmp_path: Path, text: str | bytes, expected: list[str]
@@ -128,6 +135,15 @@ def test_prompt_that_the_wire_does_not_take_is_refused(tmp_path: Path, prompt: s
     assert len(prompt.encode()) > MAX_PROMPT_BYTES
     said = complaint(write(tmp_path / "config.toml", f'[pam]\ncode_prompt = "{prompt}"\n'))
     assert "pam.code_prompt" in said
+
+
+def test_longest_enrollment_text_is_one_that_the_wire_takes(tmp_path: Path) -> None:
+    """The address stands in a text of at most 512 bytes."""
+    longest = "https://" + "x" * 192
+    text = f"[enforcement]\nenrollment_address = '{longest}'\n"
+    shown = load(write(tmp_path / "config.toml", text)).enforcement.text()
+    assert longest in shown
+    assert len(shown.encode()) <= MAX_PROMPT_BYTES
 
 
 def test_prompts_may_be_in_any_language(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -81,9 +82,18 @@ def make_gateway(settings: Settings) -> Gateway:
     store = open_store(settings)
     site = Site(store, BrokeredPasswords(settings.passwords), settings)
     threading.Thread(target=_keep_house, args=(store,), daemon=True, name="housekeeping").start()
-    _notify(b"READY=1")
-    _log.info("ready on %s", settings.web.listen)
+    threading.Thread(target=_announce, args=(settings.web,), daemon=True, name="ready").start()
     return Gateway(make_application(site), settings.web.threads)
+
+
+def _announce(settings: WebSettings) -> None:
+    """Say that we are ready, once somebody who knocks is heard."""
+    while True:
+        with suppress(OSError), socket.create_connection(listening_address(settings), timeout=1):
+            break
+        time.sleep(0.02)
+    _notify(b"READY=1")
+    _log.info("ready on %s", settings.listen)
 
 
 def listening_address(settings: WebSettings) -> tuple[str, int]:

@@ -36,7 +36,7 @@ class Visit:
         self.words = words.choose(
             request.get_cookie(LANGUAGE), request.get_header("Accept-Language", "")
         )
-        self.cookies: list[tuple[str, str | None, bool]] = []
+        self._cookies: dict[str, tuple[str | None, bool]] = {}
         self._new_session: tuple[Secret, Session] | None = None
         self._has_ended = False
 
@@ -151,7 +151,7 @@ class Visit:
     def forget_session(self) -> None:
         """Take the cookie back."""
         self._new_session, self._has_ended = None, True
-        self.cookies.append((self._name(SESSION), None, True))
+        self._cookies[self._name(SESSION)] = (None, True)
 
     def leave_store_alone(self) -> None:
         """Go on as if nobody were signed in: the store cannot be asked who is."""
@@ -159,7 +159,7 @@ class Visit:
 
     def _enter(self, begun: tuple[Secret, Session]) -> None:
         self._new_session, self._has_ended = begun, False
-        self.cookies.append((self._name(SESSION), begun[0].text(), True))
+        self._cookies[self._name(SESSION)] = (begun[0].text(), True)
 
     def form_token(self) -> str:
         """Give a form the token without which it changes nothing, and with it only once."""
@@ -187,7 +187,7 @@ class Visit:
         value = self._request.get_cookie(self._name(VISITOR)) or self._visitor
         if value is None and make:
             value = self._visitor = secrets.token_urlsafe(24)
-            self.cookies.append((self._name(VISITOR), value, True))
+            self._cookies[self._name(VISITOR)] = (value, True)
         return None if value is None else Secret.of(value)
 
     _visitor: str | None = None
@@ -197,11 +197,11 @@ class Visit:
 
     def set_language(self, language: str) -> None:
         """Remember a choice of language in this browser."""
-        self.cookies.append((LANGUAGE, language, False))
+        self._cookies[LANGUAGE] = (language, False)
 
     def write_cookies(self, response: Any) -> None:
         """Put what changed into the answer."""
-        for name, value, is_session in self.cookies:
+        for name, (value, is_session) in self._cookies.items():
             attributes = ["Path=/", "SameSite=Lax", "HttpOnly"]
             if self.peer.is_secure:
                 attributes.append("Secure")

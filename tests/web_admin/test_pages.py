@@ -1,6 +1,5 @@
 """Every page, on a phone and at a desk, light and dark, with scripts and without."""
 
-import base64
 import re
 import subprocess
 from collections.abc import Callable
@@ -9,9 +8,8 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from harness.accounts import Account, Accounts
-from harness.installation import Device
 from playwright.sync_api import expect
-from tour import whole
+from tour import in_app, whole
 from visitor import Visitor
 from web_host import WebHost
 
@@ -30,6 +28,7 @@ def test_every_page_can_be_used_and_read(
     open_browser: Callable[..., Visitor],
     width: str,
     scheme: str,
+    *,
     scripts: bool,
 ) -> None:
     """Every flow ends well; no page is wider than the screen; axe finds no fault on any."""
@@ -119,17 +118,12 @@ def test_the_qr_code_on_the_screen_gives_the_codes(
     assert read.startswith(f"otpauth://totp/SFTP:{account.name}?")
     secret = re.search(r"[?&]secret=([A-Z2-7]+)", read)
     assert secret is not None
-    device = scanned(secret[1])
+    device = in_app(secret[1])
     visitor.give_code(device.code(-1))
     visitor.page.locator("#codes").wait_for()
     visitor.press("Sign out")
     visitor.sign_in(account, device)
     assert web_host.installation.store.authentication.factors_of(account.name).totp
-
-
-def scanned(key: str) -> Device:
-    """Put a key into an authenticator."""
-    return Device("scanned", base64.b32decode(key))
 
 
 def test_recovery_codes_can_be_copied_and_kept_as_a_file(
@@ -159,7 +153,7 @@ def test_recovery_codes_can_be_copied_and_kept_as_a_file(
     assert web_host.installation.store.recovery_codes.left(account.name) == 9
 
 
-def test_stored_markup_stays_text(web_host: WebHost, account: Account, visitor: Visitor) -> None:
+def test_stored_markup_stays_text(account: Account, visitor: Visitor) -> None:
     """Names that look like markup or like a template are shown as they are."""
     visitor.sign_in(account)
     name = "<script>alert(1)</script>{{1+1}}<b>&amp;"

@@ -139,7 +139,9 @@ def visit(
         "request",
         lambda request: (
             None
-            if request.url.startswith((host.url, "data:", "blob:"))
+            if request.url.startswith(
+                (host.url, f"http://localhost:{host.port}/", "data:", "blob:")
+            )
             else complaints.append(f"an outside request: {request.url}")
         ),
     )

@@ -3,20 +3,15 @@
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from harness import pam
 from harness.installation import Installation
-from harness.moved_clock import MovedClock
 from harness.pam import PamServices
 from harness.processes import Process
 from harness.sandbox import checkout, command, exclusively, free_port
 from harness.sshd import Sshd
-
-from store.opening import open_store
 
 ADMINISTRATORS = "sftp-mfa-admin"
 
@@ -58,7 +53,8 @@ class WebHost:
         argv = [command("sftp-mfa"), name, "--config", str(self.installation.config)]
         if self.installation.clock is not None and name == "serve-web":
             clock = str(self.installation.clock.file)
-            argv = [sys.executable, "-P", __file__, str(self.installation.config), clock]
+            script = str(Path(__file__).parent / "served_by_moved_clock.py")
+            argv = [sys.executable, "-P", script, str(self.installation.config), clock]
         return Process(argv, log=self.installation.folder / f"{name}.log", **options)
 
     @property
@@ -119,16 +115,3 @@ def make_certificate(folder: Path, name: str = "localhost") -> None:
     )
     key.chmod(0o640)
     shutil.chown(key, group="sftp-mfa")
-
-
-def main(config: str, clock: str) -> None:
-    """Run `sftp-mfa serve-web` by another clock."""
-    from scripts import operate  # noqa: PLC0415
-    from web_admin import server  # noqa: PLC0415
-
-    with patch.object(server, "open_store", partial(open_store, clock=MovedClock(Path(clock)))):
-        operate.main(["serve-web", "--config", config])
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

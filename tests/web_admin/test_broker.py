@@ -273,6 +273,17 @@ def test_nonsense_is_hung_up_on(broker: Broker, account: Account, packet: bytes)
     assert broker.check(account.name, account.password) is Verdict.RIGHT
 
 
+def test_a_stack_in_which_nobody_says_yes_is_a_no(
+    start_broker: Callable[..., Broker], account: Account
+) -> None:
+    """Where common-auth has "sufficient" lines only, ours must not be the yes that is missing."""
+    shipped = (checkout() / "sshd_config" / "pam.d" / "sftp-mfa-web").read_text()
+    stack = shipped.replace("@include common-auth", "auth sufficient pam_unix.so")
+    broker = start_broker(stack)
+    assert broker.check(account.name, "wrong") is Verdict.WRONG
+    assert broker.check(account.name, account.password) is Verdict.RIGHT
+
+
 def test_a_module_that_crashes_or_is_missing_is_not_a_wrong_password(
     start_broker: Callable[..., Broker],
 ) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import resource
 import signal
 import socket
 import struct
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -111,13 +113,14 @@ def listen(path: Path) -> socket.socket:
         return socket.socket(fileno=_FIRST_PASSED_DESCRIPTOR)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        _remove_stale(path)
-        mask = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(mask)
-        listener.listen(_BACKLOG)
+        with _alone_in(path.parent):
+            _remove_stale(path)
+            mask = os.umask(0o177)
+            try:
+                listener.bind(str(path))
+            finally:
+                os.umask(mask)
+            listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         message = f"{path}: {error.strerror}"
@@ -125,15 +128,29 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep another helper out that starts as well, lest each removes the other's socket."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _remove_stale(path: Path) -> None:
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        probe.setblocking(False)  # noqa: FBT003
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
             return
+        except BlockingIOError:
+            pass  # somebody listens, and has much to do
     message = f"{path}: another helper serves this socket"
     raise HelperError(message)
 

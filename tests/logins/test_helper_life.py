@@ -5,7 +5,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pass_socket
@@ -72,6 +73,34 @@ def test_second_helper_is_refused(hosts: Hosts, account: Account) -> None:
         f"error: {host.installation.socket}: another helper serves this socket\n"
     )
     assert gets_in(host.sshd, account, account.password)
+
+
+def test_second_helper_is_refused_while_the_first_is_too_busy_to_listen(
+    hosts: Hosts, account: Account
+) -> None:
+    """A full queue before the first does not hold the second up, nor make it take the socket."""
+    host = hosts.make()
+    helper(host).pause()
+    queue = list(fill_the_queue(host.installation.socket))
+    ended = host.installation.run("sftp-mfa", "serve-pam", check=False)
+    assert (ended.returncode, ended.stderr.rpartition(": ")[2]) == (
+        3,
+        "another helper serves this socket\n",
+    )
+    for waiting in queue:
+        waiting.close()
+    helper(host).resume()
+    assert gets_in(host.sshd, account, account.password)
+
+
+def fill_the_queue(path: Path) -> Iterator[socket.socket]:
+    """Connect until the kernel takes no more."""
+    with suppress(BlockingIOError):
+        while True:
+            waiting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            waiting.setblocking(False)  # noqa: FBT003
+            waiting.connect(str(path))
+            yield waiting
 
 
 def test_of_two_helpers_started_at_once_one_serves(hosts: Hosts, account: Account) -> None:

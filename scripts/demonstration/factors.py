@@ -11,8 +11,9 @@ from scripts.demonstration.commands import ENVIRONMENT, QuickstartError, run
 from scripts.demonstration.layout import ADMIN, DEMO_ACCOUNT, SOURCE, VENV
 
 _STEP = 30
-_PATIENCE = 20
+_PATIENCE = 60
 _ENOUGH = 2.0
+_PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,8 @@ def enroll(name: str) -> Authenticator:
     )
     with process:
         begun = _first_object(process)
-        _avoid_end_of_step()
-        previous = _code_at(begun["secret"], int(time.time()) - _STEP)
-        _, errors = process.communicate(f"{previous}\n", timeout=_PATIENCE)
+        code = _code_before_present(begun["secret"])
+        _, errors = process.communicate(f"{code}\n", timeout=_PATIENCE)
     if process.returncode != 0:
         message = f"the authenticator could not be enrolled: {errors.strip()}"
         raise QuickstartError(message)
@@ -108,8 +108,12 @@ def _first_object(process: "subprocess.Popen[str]") -> dict[str, Any]:
     raise QuickstartError(message)
 
 
-def _avoid_end_of_step() -> None:
-    """Wait where the previous code could become the one before that on its way."""
-    left = _STEP - time.time() % _STEP
-    if left < _ENOUGH:
-        time.sleep(left)
+def _code_before_present(secret: str) -> str:
+    """Give the previous step's code, at a time when it stays that for long enough to be sent."""
+    while True:
+        now = time.time()
+        end_of_step = now - now % _STEP + _STEP
+        code = _code_at(secret, int(now) - _STEP)
+        if time.time() < end_of_step - _ENOUGH:
+            return code
+        time.sleep(_PAUSE)

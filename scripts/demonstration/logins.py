@@ -15,7 +15,7 @@ from scripts.demonstration.factors import Authenticator, Token
 from scripts.demonstration.layout import DEMO_ACCOUNT, HOST, KNOWN_HOSTS, PLACE
 from scripts.demonstration.record import Login
 
-_PATIENCE = 40.0
+_PATIENCE = 90.0
 _SENT, _RETURNED, _REMOTE = PLACE / "check.sent", PLACE / "check.returned", "check"
 _ERRANDS = f"put {_SENT} {_REMOTE}\nget {_REMOTE} {_RETURNED}\nrm {_REMOTE}\nbye\n"
 _SIZE = 100_000
@@ -98,7 +98,7 @@ def _sftp(port: int, method: str) -> list[str]:
         f"PreferredAuthentications={method}",
         "NumberOfPasswordPrompts=1",
         "IdentityAgent=none",
-        "ConnectTimeout=10",
+        "ConnectTimeout=30",
     ]
     given = [f"-o{option}" for option in options]
     return ["/usr/bin/sftp", "-F", "/dev/null", *given, f"{DEMO_ACCOUNT}@{HOST}"]

@@ -20,7 +20,7 @@ from scripts.demonstration.layout import (
 from scripts.demonstration.processes import Gated
 from scripts.demonstration.record import Record
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 _PAUSE = 0.02
 
 

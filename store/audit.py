@@ -1,10 +1,13 @@
 """What happened, told so that a removed, changed or reordered row shows.
 
-Every account has a chain of its own: each event's digest is an HMAC (RFC 2104) over the digest
-before it and the event's own fields, and the account's row keeps the last one. A writer locks
-the account's row in any case, so writers on several hosts wait for one another only where they
-work on the same account. The key is not in the database in the clear: who can only write there
-cannot make a chain that verifies.
+Every account has a chain of its own, and the account's row keeps the chain's head. Each event's
+digest is an HMAC (RFC 2104) over the head and the event's own fields; the next head is an HMAC over
+the head and that digest. A writer locks the account's row in any case, so writers on several hosts
+wait for one another only where they work on the same account.
+
+The key is not in the database in the clear, and of the heads only the last is there at all. So who
+can only write there can neither make a chain that verifies, nor cut one off and name an earlier
+event as its last.
 """
 
 import hashlib
@@ -17,8 +20,8 @@ import msgspec
 
 from store.decisions import Protocol, Reason
 
-GENESIS = bytes(32)
-"""The digest before the first event."""
+NO_HEAD = bytes(32)
+"""Stands where a chain's first head would, which is for nobody to see later."""
 
 _LONGEST = 256
 
@@ -76,8 +79,27 @@ class Entry:
     """What else it concerns: in the system's chain, the name of an account."""
 
 
+def first_head(key: bytes, account: str) -> bytes:
+    """Give the head of a chain without events."""
+    return hmac.digest(key, b"first head of " + account.encode("utf-8"), hashlib.sha256)
+
+
+def next_head(key: bytes, head: bytes, digest: bytes) -> bytes:
+    """Give the head behind an event."""
+    return hmac.digest(key, b"next head " + head + digest, hashlib.sha256)
+
+
+def pruned_head(key: bytes, account: str, sequence: int, head: bytes) -> bytes:
+    """Write down that a chain was pruned up to an event, and the head behind it.
+
+    Under the key too: the head of now is there for who wants to pass off everything as pruned.
+    """
+    context = f"pruned {sequence} ".encode() + account.encode("utf-8")
+    return head + hmac.digest(key, head + context, hashlib.sha256)
+
+
 def chain_digest(
-    key: bytes, previous: bytes, account: str, sequence: int, at: int, entry: Entry
+    key: bytes, head: bytes, account: str, sequence: int, at: int, entry: Entry
 ) -> bytes:
     """Give the digest that ties an event to all those before it."""
     fields = [
@@ -92,7 +114,7 @@ def chain_digest(
         entry.factor_id,
         entry.subject,
     ]
-    return hmac.digest(key, previous + msgspec.json.encode(fields), hashlib.sha256)
+    return hmac.digest(key, head + msgspec.json.encode(fields), hashlib.sha256)
 
 
 def write_log_line(account: str, entry: Entry) -> None:

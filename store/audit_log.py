@@ -1,5 +1,6 @@
 """Reads the audit: pages of events, the proof that none was touched, and pruning."""
 
+import hmac
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_, update
 
-from store.audit import GENESIS, Actor, Entry, Event, chain_digest
+from store.audit import Actor, Entry, Event, chain_digest, first_head, next_head, pruned_head
 from store.clock import from_milliseconds, to_milliseconds
 from store.decisions import Protocol, Reason
 from store.errors import RequestError
@@ -78,14 +79,18 @@ _CHAIN = (
     select(audit_events)
     .where(
         audit_events.c.account_id == bindparam("account"),
+        audit_events.c.sequence > bindparam("after"),
         audit_events.c.sequence <= bindparam("last"),
     )
     .order_by(audit_events.c.sequence)
 )
+_FIRST = select(func.min(audit_events.c.sequence)).where(
+    audit_events.c.account_id == bindparam("account")
+)
 _LAST = select(func.max(audit_events.c.sequence)).where(
     audit_events.c.account_id == bindparam("account")
 )
-_HEAD = select(accounts.c.audit_sequence).where(accounts.c.id == bindparam("account"))
+_HEAD = select(accounts).where(accounts.c.id == bindparam("account"))
 _BATCH = 500
 _CURSOR = re.compile(r"(?P<at>[0-9]{1,18})-(?P<id>[0-9]{1,18})")
 
@@ -156,7 +161,7 @@ class AuditLog:
             with self._units.database.read() as connection:
                 heads = connection.execute(_CHAINS.limit(_BATCH), {"after": after}).all()
                 for head in heads:
-                    yield from _verify_chain(connection, head, keys[AUDIT_KEY], created)
+                    yield from _findings(connection, head, keys[AUDIT_KEY], created)
             if not heads:
                 break
             after = heads[-1].id
@@ -168,7 +173,8 @@ class AuditLog:
     def prune(self, before: datetime, actor: Actor) -> int:
         """Delete events from before a time; give how many. The chains go on to verify.
 
-        The chain of the system is kept whole: it proves which accounts there were.
+        The chain of the system is kept whole: it proves which accounts there were. So is one that
+        does not verify: what is wrong with it must go on to show.
         """
         limit = to_milliseconds(before)
         pruned = 0
@@ -189,65 +195,131 @@ class AuditLog:
     def _prune_chain(self, name: str, limit: int) -> int:
         with self._units.begin() as work:
             account = work.account(name)
-            if account is None:
+            row = work.connection.execute(_ONE, {"name": name}).one_or_none()
+            if account is None or row is None:
                 return 0
             # Up to the first event that is younger: a chain has no holes, whatever the clock did.
-            young = select(func.min(audit_events.c.sequence)).where(
-                audit_events.c.account_id == account.id, audit_events.c.at >= limit
-            )
-            first_kept = work.connection.execute(young).scalar_one()
-            end = account.audit_sequence + 1 if first_kept is None else first_kept
-            last = select(audit_events.c.sequence, audit_events.c.digest).where(
-                audit_events.c.account_id == account.id, audit_events.c.sequence == end - 1
-            )
-            base = work.connection.execute(last).one_or_none()
-            if base is None:
+            chain = _Chain(row, work.keys[AUDIT_KEY])
+            for event in _events(work.connection, row):
+                if event.at >= limit:
+                    break
+                if chain.follow(event) is not None:
+                    return 0
+            if chain.sequence == row.audit_base_sequence or not chain.begins_well:
                 return 0
             work.connection.execute(
                 update(accounts).where(accounts.c.id == account.id),
-                {"audit_base_sequence": base.sequence, "audit_base_digest": base.digest},
+                {
+                    "audit_base_sequence": chain.sequence,
+                    "audit_base_digest": pruned_head(
+                        work.keys[AUDIT_KEY], name, chain.sequence, chain.head
+                    ),
+                },
             )
             return work.connection.execute(
                 delete(audit_events).where(
                     audit_events.c.account_id == account.id,
-                    audit_events.c.sequence <= base.sequence,
+                    audit_events.c.sequence <= chain.sequence,
                 )
             ).rowcount
 
 
+_ONE = select(accounts).where(accounts.c.name == bindparam("name"))
 _ID_OF = select(accounts.c.id).where(accounts.c.name == bindparam("name"))
 
 
+class _Chain:
+    """Follows a chain from its beginning, or from where it was pruned."""
+
+    def __init__(self, account: Row[Any], key: bytes) -> None:
+        self._key = key
+        self._account = account.name
+        self.sequence = account.audit_base_sequence
+        self.head = first_head(key, account.name)
+        self.begins_well = True
+        """It begins at its first event, or behind those that were pruned."""
+        if self.sequence:
+            base = account.audit_base_digest
+            self.head = base[: len(self.head)]
+            expected = pruned_head(key, account.name, self.sequence, self.head)
+            self.begins_well = hmac.compare_digest(base, expected)
+        self.is_lost = False
+        """What came before is not known any more, so what follows cannot be judged."""
+        self._doubted = False
+
+    def follow(self, row: Row[Any]) -> str | None:
+        """Go on by one event; tell what is wrong with it."""
+        missing = row.sequence != self.sequence + 1
+        self.sequence = row.sequence
+        if missing:
+            self.is_lost = True
+            return "an event is missing"
+        if self.is_lost:
+            return None
+        digest = chain_digest(
+            self._key, self.head, self._account, row.sequence, row.at, _entry(row)
+        )
+        # By the digest that was written: where another field was changed, the rest still follows.
+        self.head = next_head(self._key, self.head, row.digest)
+        if digest == row.digest:
+            self._doubted = False
+            return None
+        self.is_lost, self._doubted = self._doubted, True
+        return None if self.is_lost else "the event, or one before it, was changed"
+
+
+def _events(connection: Connection, account: Row[Any]) -> Iterator[Row[Any]]:
+    """Read an account's events in order, up to the last one of when the account was read."""
+    first = connection.execute(_FIRST, {"account": account.id}).scalar_one()
+    after = account.audit_sequence if first is None else first - 1
+    while True:
+        values = {"account": account.id, "after": after, "last": account.audit_sequence}
+        rows = connection.execute(_CHAIN.limit(_BATCH), values).all()
+        yield from rows
+        if len(rows) < _BATCH:
+            return
+        after = rows[-1].sequence
+
+
+def _findings(
+    connection: Connection, account: Row[Any], key: bytes, created: set[str]
+) -> list[Finding]:
+    """Verify one chain; anew if it was pruned while it was read."""
+    found = list(_verify_chain(connection, account, key, created))
+    if found:
+        now = connection.execute(_HEAD, {"account": account.id}).one_or_none()
+        if now is not None and now.audit_base_sequence != account.audit_base_sequence:
+            return _findings(connection, now, key, created)
+    return found
+
+
 def _verify_chain(
-    connection: Connection, head: Row[Any], key: bytes, created: set[str]
+    connection: Connection, account: Row[Any], key: bytes, created: set[str]
 ) -> Iterator[Finding]:
-    expected = head.audit_base_sequence
-    digest = head.audit_base_digest if expected else GENESIS
-    values = {"account": head.id, "last": head.audit_sequence}
-    for row in connection.execute(_CHAIN, values):
-        expected += 1
-        if row.sequence != expected:
-            yield Finding(head.name, expected, "an event is missing")
-            expected = row.sequence
-        digest = chain_digest(key, digest, head.name, row.sequence, row.at, _entry(row))
-        if digest != row.digest:
-            yield Finding(head.name, row.sequence, "the event, or one before it, was changed")
-            digest = row.digest
-        if head.name == SYSTEM_ACCOUNT and row.event == Event.ACCOUNT_CREATED:
+    chain = _Chain(account, key)
+    if not chain.begins_well:
+        yield Finding(account.name, chain.sequence, "older events are missing, and not by pruning")
+    for row in _events(connection, account):
+        expected = chain.sequence + 1
+        problem = chain.follow(row)
+        if problem is not None:
+            place = row.sequence if row.sequence == expected else expected
+            yield Finding(account.name, place, problem)
+        if account.name == SYSTEM_ACCOUNT and row.event == Event.ACCOUNT_CREATED:
             created.add(row.subject)
-    yield from _added_behind(connection, head)
-    if expected != head.audit_sequence:
-        yield Finding(head.name, expected + 1, "events are missing at the end")
-    elif digest != head.audit_digest:
-        yield Finding(head.name, expected, "the last event is not the one that was written")
+    yield from _added_behind(connection, account)
+    if chain.sequence != account.audit_sequence:
+        yield Finding(account.name, chain.sequence + 1, "events are missing at the end")
+    elif not chain.is_lost and chain.head != account.audit_digest:
+        yield Finding(account.name, chain.sequence, "the chain does not end as it was written")
 
 
 def _added_behind(connection: Connection, head: Row[Any]) -> Iterator[Finding]:
     """Find events behind the chain's end; those written since the end was read are none."""
     last = connection.execute(_LAST, {"account": head.id}).scalar_one()
     if last is not None and last > head.audit_sequence:
-        now = connection.execute(_HEAD, {"account": head.id}).scalar_one()
-        if last > now:
+        now = connection.execute(_HEAD, {"account": head.id}).one()
+        if last > now.audit_sequence:
             yield Finding(head.name, last, "an event was added that nobody wrote")
 
 

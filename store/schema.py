@@ -52,10 +52,10 @@ accounts = Table(
     Column("locks", Integer, nullable=False, server_default="0"),
     Column("locked_at", BigInteger),
     Column("last_wrong", LargeBinary),
-    # The head of this account's audit chain: see store.audit.
+    # The head of this account's audit chain, behind its last event: see store.audit.
     Column("audit_sequence", BigInteger, nullable=False, server_default="0"),
     Column("audit_digest", LargeBinary, nullable=False),
-    # The event before the oldest one that is kept, where older ones were pruned.
+    # The last event that was pruned, and the head behind it.
     Column("audit_base_sequence", BigInteger, nullable=False, server_default="0"),
     Column("audit_base_digest", LargeBinary, nullable=False),
 )

@@ -43,7 +43,7 @@ class Account:
     adopted_at: int | None
     lock: LockState
     audit_sequence: int
-    audit_digest: bytes
+    audit_head: bytes
 
 
 class UnitOfWork:
@@ -87,8 +87,9 @@ class UnitOfWork:
         account = self.account(name)
         if account is not None:
             return account
-        values = {"name": name, "created_at": self.now, "audit_digest": audit.GENESIS}
-        values["audit_base_digest"] = audit.GENESIS
+        head = audit.first_head(self.keys[AUDIT_KEY], name)
+        values = {"name": name, "created_at": self.now, "audit_digest": head}
+        values["audit_base_digest"] = audit.NO_HEAD
         # The row is asked for: of an INSERT, psycopg's rowcount does not tell.
         statement = (
             sqlite.insert(accounts).on_conflict_do_nothing().returning(accounts.c.id)
@@ -116,14 +117,11 @@ class UnitOfWork:
     def record(self, account: Account, entry: Entry) -> None:
         """Add an event to the account's chain; it is committed with what it records."""
         account.audit_sequence += 1
-        account.audit_digest = audit.chain_digest(
-            self.keys[AUDIT_KEY],
-            account.audit_digest,
-            account.name,
-            account.audit_sequence,
-            self.now,
-            entry,
+        key, head = self.keys[AUDIT_KEY], account.audit_head
+        digest = audit.chain_digest(
+            key, head, account.name, account.audit_sequence, self.now, entry
         )
+        account.audit_head = audit.next_head(key, head, digest)
         self.connection.execute(
             _INSERT_EVENT,
             {
@@ -137,7 +135,7 @@ class UnitOfWork:
                 "reason": entry.reason,
                 "factor_id": entry.factor_id,
                 "subject": entry.subject,
-                "digest": account.audit_digest,
+                "digest": digest,
             },
         )
         self._entries.append((account.name, entry))
@@ -156,7 +154,7 @@ class UnitOfWork:
                     "locked_at": account.lock.locked_at,
                     "last_wrong": account.lock.last_wrong,
                     "audit_sequence": account.audit_sequence,
-                    "audit_digest": account.audit_digest,
+                    "audit_digest": account.audit_head,
                 },
             )
 

@@ -43,7 +43,12 @@ def broken_chains(store: Store, settings: Settings) -> list[str]:
 
 
 def _holds(key: bytes, head: Any, rows: Rows) -> bool:
-    number, digest = head.audit_base_sequence, head.audit_base_digest
+    number, tip = head.audit_base_sequence, head.audit_base_digest[:32]
+    context = f"pruned {number} {head.name}".encode()
+    if number and head.audit_base_digest[32:] != hmac.digest(key, tip + context, hashlib.sha256):
+        return False
+    if not number:
+        tip = hmac.digest(key, b"first head of " + head.name.encode(), hashlib.sha256)
     for row in rows:
         number += 1
         fields = [
@@ -59,10 +64,11 @@ def _holds(key: bytes, head: Any, rows: Rows) -> bool:
             row.subject,
         ]
         text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-        digest = hmac.digest(key, digest + text.encode(), hashlib.sha256)
+        digest = hmac.digest(key, tip + text.encode(), hashlib.sha256)
+        tip = hmac.digest(key, b"next head " + tip + digest, hashlib.sha256)
         if (row.sequence, row.digest) != (number, digest):
             return False
-    return bool((head.audit_sequence, head.audit_digest) == (number, digest))
+    return bool((head.audit_sequence, head.audit_digest) == (number, tip))
 
 
 def _audit_key(store: Store, settings: Settings) -> bytes:

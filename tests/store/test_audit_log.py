@@ -143,7 +143,6 @@ CUT_OFF = {
 }
 
 
-@pytest.mark.xfail(reason="where a chain begins and ends is kept in the clear, not under the key")
 @pytest.mark.parametrize("statements", CUT_OFF.values(), ids=CUT_OFF)
 @pytest.mark.usefixtures("history")
 def test_end_of_a_chain_that_is_cut_off_neatly_shows(

@@ -223,6 +223,8 @@ def _check_postgresql_version(connection: Any, _record: Any, _proxy: Any) -> Non
     except psycopg.errors.UndefinedTable:
         rows = []
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if not connection.closed:
+            raise  # it lives, and something stands in its way
         raise DisconnectionError from error
     _require_version(rows)
 
@@ -240,6 +242,9 @@ def _require_version(rows: list[tuple[str]]) -> None:
 
 _ADVICE = {
     "locked": "another program holds the store; end it or wait",
+    "statement timeout": "another program holds the store, or it is slow; end it or wait",
+    "lock timeout": "another program holds the store; end it or wait",
+    "queuepool": "too much at once for a store that is slow; wait",
     "readonly": "make the store's file and folder writable for the service's user",
     "read-only": "make the store writable again",
     "unable to open": "check store.url, and that the service's user may enter that folder",

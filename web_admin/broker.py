@@ -44,15 +44,14 @@ class Guesses:
     limit: int
     _times: dict[str, deque[float]] = field(default_factory=dict)
 
-    def are_too_many(self, account: str, now: float) -> bool:
-        """Tell whether an account has had its share."""
+    def are_too_many(self, account: str, now: float, under_way: int = 0) -> bool:
+        """Tell whether an account has had its share; a guess under way counts until it is right."""
         times = self._times.get(account)
         while times and times[0] < now - 60:
             times.popleft()
         if not times:
             self._times.pop(account, None)
-            return False
-        return len(times) >= self.limit
+        return len(times or ()) + under_way >= self.limit
 
     def add(self, account: str, now: float) -> None:
         """Count a wrong one; forget accounts that were left alone."""
@@ -146,7 +145,8 @@ class Broker:
 
     def _begin(self, connection: socket.socket, packet: bytearray, size: int) -> None:
         account = broker_wire.account_of(bytes(packet[: broker_wire.MAX_NAME + 2]))
-        if self._guesses.are_too_many(account, time.monotonic()):
+        under_way = sum(name == account for name in self._working.values())
+        if self._guesses.are_too_many(account, time.monotonic(), under_way):
             _log.error("too many wrong passwords for one account within a minute; refusing")
             connection.send(broker_wire.answer(Answer(Verdict.BUSY)))
             return
@@ -219,6 +219,7 @@ def listen(path: Path, group: int) -> socket.socket:
     A socket that nobody serves any more is replaced; ServeError if another broker serves it.
     """
     if os.environ.get("LISTEN_PID") == str(os.getpid()):
+        os.set_inheritable(_FIRST_PASSED_DESCRIPTOR, False)  # noqa: FBT003
         return socket.socket(fileno=_FIRST_PASSED_DESCRIPTOR)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     own_group, mask = os.getegid(), os.umask(0o117)

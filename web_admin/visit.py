@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ import bottle
 from store.audit import Actor
 from store.decisions import Attempt, Protocol
 from store.enforcement import groups_of
+from store.errors import NotFoundError
 from store.secret import Secret
 from store.sessions import Session, Stage
 from web_admin import proxies, words
@@ -145,7 +147,8 @@ class Visit:
     def end_session(self) -> None:
         """End the session of this browser, if there is one."""
         if self.session is not None:
-            self.site.store.sessions.end(self.me.account, self.me.id, self.actor)
+            with suppress(NotFoundError):  # it has ended in this very moment
+                self.site.store.sessions.end(self.me.account, self.me.id, self.actor)
         self.forget_session()
 
     def forget_session(self) -> None:

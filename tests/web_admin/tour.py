@@ -13,6 +13,8 @@ from harness.installation import ROOT, Device
 from visitor import CHROMIUM, FLAGS, Visitor, visit
 from web_host import ADMINISTRATORS, WebHost
 
+from store.decisions import Attempt, Protocol
+
 
 def newcomer(visitor: Visitor, account: Account) -> Iterator[str]:
     """Sign in without MFA, set it up."""
@@ -138,25 +140,36 @@ def locked(visitor: Visitor, account: Account, device: Device) -> Iterator[str]:
     yield "locked"
 
 
-def whole(
-    host: WebHost, accounts: Accounts, new: Callable[[], Visitor]
-) -> Iterator[tuple[str, Visitor]]:
-    """Walk through everything; give the name of each page with the browser that shows it."""
-    visitor = new()
-    for name in newcomer(visitor, accounts.make()):
-        yield name, visitor
-    other = accounts.make()
-    device = host.installation.enroll(other.name)
-    visitor = new()
-    for name in regular(visitor, other, device):
-        yield name, visitor
-    visitor = new()
-    for name in administrator(visitor, accounts.make(groups=[ADMINISTRATORS]), other):
-        yield name, visitor
-    third = accounts.make()
-    visitor = new()
-    for name in locked(visitor, third, host.installation.enroll(third.name)):
-        yield name, visitor
+def as_newcomer(visitor: Visitor, accounts: Accounts) -> Iterator[str]:
+    """Walk as who has no MFA yet."""
+    return newcomer(visitor, accounts.make())
+
+
+def as_regular(visitor: Visitor, accounts: Accounts) -> Iterator[str]:
+    """Walk as who has MFA."""
+    account = accounts.make()
+    return regular(visitor, account, visitor.host.installation.enroll(account.name))
+
+
+def as_administrator(visitor: Visitor, accounts: Accounts) -> Iterator[str]:
+    """Walk as who administers, where somebody has factors and somebody is refused."""
+    installation, user = visitor.host.installation, accounts.make()
+    installation.enroll(user.name)
+    installation.issue_token(user.name, networks=("192.0.2.0/24",))
+    attempt = Attempt(user.name, Protocol.SSH, "203.0.113.80")
+    installation.store.authentication.refuse_password(attempt)
+    return administrator(visitor, accounts.make(groups=[ADMINISTRATORS]), user)
+
+
+def as_guesser(visitor: Visitor, accounts: Accounts) -> Iterator[str]:
+    """Walk as who has the password and not the phone."""
+    account = accounts.make()
+    return locked(visitor, account, visitor.host.installation.enroll(account.name))
+
+
+Walk = Callable[[Visitor, Accounts], Iterator[str]]
+WALKS: tuple[Walk, ...] = (as_newcomer, as_regular, as_administrator, as_guesser)
+"""All of them together open every page."""
 
 
 def main(folder: Path) -> None:
@@ -164,23 +177,19 @@ def main(folder: Path) -> None:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     host, accounts = WebHost(), Accounts()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
             for number, (width, scheme) in enumerate(
                 [("desk", "light"), ("phone", "dark"), ("desk", "dark"), ("phone", "light")]
             ):
-
-                def new(width: str = width, scheme: str = scheme, number: int = number) -> Visitor:
-                    return visit(browser, host, f"192.0.2.{number + 1}", width=width, scheme=scheme)
-
-                for name, visitor in whole(host, accounts, new):
-                    folder.mkdir(parents=True, exist_ok=True)
-                    picture = folder / f"{name}-{width}-{scheme}.png"
-                    visitor.page.screenshot(path=picture, full_page=True)
-                    if visitor.complaints:
-                        print(name, visitor.complaints)  # noqa: T201
-                        visitor.complaints.clear()
+                for walk in WALKS:
+                    address = f"192.0.2.{number + 1}"
+                    visitor = visit(browser, host, address, width=width, scheme=scheme)
+                    for name in walk(visitor, accounts):
+                        picture = folder / f"{name}-{width}-{scheme}.png"
+                        visitor.page.screenshot(path=picture, full_page=True)
     finally:
         host.close()
         accounts.forget_all()

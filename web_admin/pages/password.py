@@ -36,6 +36,7 @@ def submit(visit: Visit) -> Answer:
         case Verdict.BUSY:
             return _page(visit, "not_now", wait=60, status=429)
         case Verdict.WRONG | Verdict.CLOSED | Verdict.UNAVAILABLE:
+            store.authentication.refuse_password(visit.attempt(account))
             return _page(visit, "wrong", status=403)
         case Verdict.RIGHT | Verdict.EXPIRED:
             raise AssertionError

@@ -142,7 +142,8 @@ def _environ(scope: dict[str, Any], body: bytes) -> dict[str, Any]:
     }
     for raw_name, raw_value in scope["headers"]:
         name = raw_name.decode("latin-1").upper().replace("-", "_")
-        value = raw_value.decode("latin-1")
+        # Bottle reads headers as UTF-8, and fails on what is none.
+        value = raw_value.decode("utf-8", "replace").encode("utf-8").decode("latin-1")
         if name == "CONTENT_TYPE":
             environ[name] = value
         elif name != "CONTENT_LENGTH":

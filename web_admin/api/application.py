@@ -19,7 +19,6 @@ from store.errors import (
 from web_admin import proxies
 from web_admin.api import admission, openapi, requests
 from web_admin.api.call import Call
-from web_admin.api.credentials import CODE_HEADER, Presented
 from web_admin.api.endpoint import PREFIX, Endpoint, File, Reply
 from web_admin.api.metrics import Metrics
 from web_admin.api.problems import MEDIA_TYPE, Code, Problem
@@ -111,7 +110,7 @@ def _work(site: Site, service: Service, endpoint: Endpoint, parts: dict[str, str
     request = bottle.request
     peer = proxies.find_peer(request.environ, site.proxies)
     requests.check_origin(request, peer, site)
-    given = Presented(request.get_header("Authorization", ""), request.get_header(CODE_HEADER, ""))
+    given = requests.read_credentials(request)
     call = Call(site, service, peer.address, request.get_header("User-Agent", ""))
     call = admission.visitor_of(call, endpoint, given)
     admission.admit(call, endpoint)

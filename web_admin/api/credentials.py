@@ -6,11 +6,11 @@ Cookies count for nothing here, so no other web site can make a browser call in 
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import assert_never
 
 from store.accounts import canonical_name
 from store.authentication import TokenUse
+from store.clock import from_milliseconds
 from store.decisions import (
     ChallengeKind,
     ChallengeRequired,
@@ -90,7 +90,7 @@ def check_code(call: Call, account: str, code: Secret) -> None:
 def _refusal(call: Call, account: str, reason: Reason) -> Problem:
     until = call.store.accounts.show(account).locked_until
     if until is not None:
-        seconds = (until - datetime.now(UTC)).total_seconds()
+        seconds = (until - from_milliseconds(call.store.units.clock())).total_seconds()
         return Problem(Code.CODES_LOCKED, retry_after=max(1, round(seconds)))
     match reason:
         case Reason.ACCOUNT_BARRED:

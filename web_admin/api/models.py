@@ -7,7 +7,7 @@ the store can judge (a network, an end in the past) is a 422.
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from store.access_tokens import Scope
 from store.audit import Event
@@ -270,53 +270,63 @@ class Health(Answer, frozen=True):
     status: Literal["ok"]
 
 
-Cursor = Annotated[str, Meta(max_length=300, description="`nextCursor` of the page before")]
+Place = Annotated[
+    str,
+    Meta(pattern=r"^[0-9]{1,16}-[0-9A-Za-z]{1,64}$", description="`nextCursor` of the page before"),
+]
+EventPlace = Annotated[
+    str,
+    Meta(pattern=r"^[0-9]{1,15}-[0-9]{1,18}$", description="`nextCursor` of the page before"),
+]
+Wanted = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\u0000]*$")]
 Limit = Annotated[int, Meta(ge=1, le=200, description="How many at most")]
 
 
 class Query(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What may stand behind the question mark."""
 
-
-class PageQuery(Query, frozen=True):
-    """Which page."""
-
     limit: Limit = 50
-    cursor: Cursor | None = None
 
 
-class TokenQuery(PageQuery, frozen=True):
+class TokenQuery(Query, frozen=True):
     """Which tokens."""
 
-    scope: Scope | None = None
+    cursor: Place | UnsetType = UNSET
+    scope: Scope | UnsetType = UNSET
 
 
-class TotpQuery(PageQuery, frozen=True):
+class TotpQuery(Query, frozen=True):
     """Which authenticators."""
 
-    status: Literal["pending", "active"] | None = None
+    cursor: Place | UnsetType = UNSET
+    status: Literal["pending", "active"] | UnsetType = UNSET
 
 
-class SessionQuery(PageQuery, frozen=True):
+class SessionQuery(Query, frozen=True):
     """Which sessions."""
 
-    protocol: Literal["web", "api"] | None = None
+    cursor: Place | UnsetType = UNSET
+    protocol: Literal["web", "api"] | UnsetType = UNSET
 
 
-class AccountQuery(PageQuery, frozen=True):
+class AccountQuery(Query, frozen=True):
     """Which accounts."""
 
-    prefix: Annotated[str, Meta(max_length=256, description="How the name begins")] = ""
-    adopted: bool | None = None
+    cursor: Annotated[Wanted, Meta(description="`nextCursor` of the page before")] | UnsetType = (
+        UNSET
+    )
+    prefix: Annotated[Wanted, Meta(description="How the name begins")] | UnsetType = UNSET
+    adopted: bool | UnsetType = UNSET
     locked: bool = False
     barred: bool = False
 
 
-class AuditQuery(PageQuery, frozen=True):
+class AuditQuery(Query, frozen=True):
     """Which events."""
 
-    account: AccountName | None = None
-    event: Event | None = None
-    address: Annotated[str, Meta(max_length=64)] | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    cursor: EventPlace | UnsetType = UNSET
+    account: Wanted | UnsetType = UNSET
+    event: Event | UnsetType = UNSET
+    address: Wanted | UnsetType = UNSET
+    since: Moment | UnsetType = UNSET
+    until: Moment | UnsetType = UNSET

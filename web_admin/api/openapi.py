@@ -74,7 +74,7 @@ def document(endpoints: Iterable[Endpoint]) -> bytes:
     rows = list(endpoints)
     paths: dict[str, dict[str, Any]] = {}
     for row in rows:
-        paths.setdefault(PREFIX + row.path, {})[row.method.lower()] = _operation(row)
+        paths.setdefault(PREFIX + row.path, {})[row.method.lower()] = _operation(row, rows)
     written = {
         "openapi": "3.1.0",
         "info": {
@@ -132,7 +132,7 @@ def _schemas(rows: list[Endpoint]) -> dict[str, Any]:
     return schemas
 
 
-def _operation(row: Endpoint) -> dict[str, Any]:
+def _operation(row: Endpoint, rows: list[Endpoint]) -> dict[str, Any]:
     text = [row.description, f"For: {_WHO[row.who]}.", _PROOF.get(row.proof, "")]
     operation: dict[str, Any] = {
         "operationId": row.name,
@@ -140,7 +140,7 @@ def _operation(row: Endpoint) -> dict[str, Any]:
         "description": "\n\n".join(part for part in text if part),
         "tags": [row.path.split("/")[-1 if row.path.count("/") == 1 else 1].partition(".")[0]],
         "parameters": _parameters(row),
-        "responses": {str(row.status): _success(row), **_refusals(row)},
+        "responses": {str(row.status): _success(row, rows), **_refusals(row)},
         "security": [] if row.who is Who.ANYBODY else _security(row),
     }
     if row.body is not None:
@@ -191,45 +191,21 @@ _PATTERN = "^[A-Za-z0-9_][A-Za-z0-9_.@-]*$"
 
 
 def _query_parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    """Describe a query's fields, each with its whole schema in place."""
+    _, schemas = msgspec.json.schema_components([query], ref_template=_TEMPLATE)
+    properties: dict[str, dict[str, Any]] = schemas[query.__name__]["properties"]
     parameters = []
-    for field in msgspec.structs.fields(query):
-        (schema,), shared = msgspec.json.schema_components([field.type], ref_template=_TEMPLATE)
-        schema = _without_null(_inlined(schema, shared))
-        if field.default is not None and field.default is not msgspec.NODEFAULT:
-            schema["default"] = field.default
-        text = schema.pop("description", field.encode_name)
+    for name, given in properties.items():
+        reference = given.get("$ref")
+        schema = dict(schemas[reference.rpartition("/")[2]]) if reference else dict(given)
+        text = schema.pop("description", name)
         parameters.append(
-            {
-                "name": field.encode_name,
-                "in": "query",
-                "required": field.required,
-                "description": text,
-                "schema": schema,
-            }
+            {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
         )
     return parameters
 
 
-def _inlined(schema: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in schema:
-        return dict(shared[schema["$ref"].rpartition("/")[2]])
-    if "anyOf" in schema:
-        return {**schema, "anyOf": [_inlined(part, shared) for part in schema["anyOf"]]}
-    return dict(schema)
-
-
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave null out: in an address, what is not wanted is not there."""
-    if "anyOf" in schema:
-        parts = [part for part in schema["anyOf"] if part != {"type": "null"}]
-        rest = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
-        return {**parts[0], **rest} if len(parts) == 1 else {**rest, "anyOf": parts}
-    if None in schema.get("enum", ()):
-        return {**schema, "enum": [value for value in schema["enum"] if value is not None]}
-    return schema
-
-
-def _success(row: Endpoint) -> dict[str, Any]:
+def _success(row: Endpoint, rows: list[Endpoint]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": "Done"}
     if isinstance(row.answer, type):
         answer["description"] = inspect.getdoc(row.answer) or row.summary
@@ -241,7 +217,21 @@ def _success(row: Endpoint) -> dict[str, Any]:
     if row.status == 201:  # noqa: PLR2004
         location = {"description": "Where it is", "required": True, "schema": {"type": "string"}}
         answer["headers"] = {"Location": location}
+        answer["links"] = {other.name: _link(row, other) for other in rows if _made_by(row, other)}
     return answer
+
+
+def _made_by(row: Endpoint, other: Endpoint) -> bool:
+    """Tell whether an endpoint works on what another one makes."""
+    return other.path.startswith(row.path + "/{")
+
+
+def _link(row: Endpoint, other: Endpoint) -> dict[str, Any]:
+    made = other.path.removeprefix(row.path + "/{").partition("}")[0]
+    return {
+        "operationId": other.name,
+        "parameters": {"id": "$request.path.id", made: "$response.body#/id"},
+    }
 
 
 def _refusals(row: Endpoint) -> dict[str, Any]:

@@ -9,13 +9,19 @@ from web_admin.api.problems import Code
 
 def list_all(call: Call, wanted: AuditQuery) -> Reply:
     """List events, the newest first."""
-    account = wanted.account
+    account = wanted.account or None
     if account is not None or not call.is_administrator:
-        account = call.account_of(account if account is not None else call.caller.account)
+        account = call.account_of(account or call.caller.account)
     page = call.store.audit_log.page(
-        Filter(account, wanted.event, wanted.address, wanted.since, wanted.until),
+        Filter(
+            account,
+            wanted.event or None,
+            wanted.address or None,
+            wanted.since or None,
+            wanted.until or None,
+        ),
         wanted.limit,
-        wanted.cursor,
+        wanted.cursor or None,
     )
     events = [
         AuditEvent(

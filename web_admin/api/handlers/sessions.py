@@ -1,5 +1,7 @@
 """Sessions on the pages and here: listed, ended."""
 
+from msgspec import UNSET
+
 from store import sessions
 from web_admin.api.call import Call
 from web_admin.api.endpoint import Endpoint, Reply, Who
@@ -16,7 +18,7 @@ def list_all(call: Call, wanted: SessionQuery, account: str) -> Reply:
         [
             session
             for session in call.store.sessions.list(account)
-            if wanted.protocol in {None, session.protocol}
+            if wanted.protocol in {UNSET, session.protocol}
         ],
         lambda session: (session.created_at, session.id),
         wanted.limit,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from store import access_tokens
@@ -47,7 +48,7 @@ def issue(call: Call, wanted: NewAccessToken, account: str) -> Reply:
 def list_all(call: Call, wanted: TokenQuery, account: str) -> Reply:
     """List the tokens that are not revoked."""
     tokens = call.store.access_tokens.list(account)
-    if wanted.scope is not None:
+    if wanted.scope is not UNSET:
         tokens = [token for token in tokens if wanted.scope in token.scopes]
     found, cursor = page(
         tokens, lambda token: (token.created_at, token.id), wanted.limit, wanted.cursor

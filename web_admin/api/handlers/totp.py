@@ -3,6 +3,8 @@
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import UNSET
+
 from store.errors import NotFoundError
 from store.sessions import Stage
 from store.totp_factors import TotpFactor
@@ -53,7 +55,7 @@ def complete(call: Call, given: Completion, account: str, totp_id: str) -> Reply
 def list_all(call: Call, wanted: TotpQuery, account: str) -> Reply:
     """List the authenticators, pending ones included."""
     factors = [Totp(**_fields(factor)) for factor in call.store.totp_factors.list(account)]
-    if wanted.status is not None:
+    if wanted.status is not UNSET:
         factors = [factor for factor in factors if factor.status == wanted.status]
     found, cursor = page(
         factors,

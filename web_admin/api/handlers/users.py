@@ -1,5 +1,7 @@
 """Accounts: listed, shown, unlocked, barred, let in again."""
 
+from msgspec import UNSET
+
 from store.accounts import AccountState
 from web_admin.api.call import Call
 from web_admin.api.endpoint import Endpoint, Proof, Reply, Who
@@ -9,10 +11,10 @@ from web_admin.api.models import Account, AccountQuery, Accounts
 def list_all(call: Call, wanted: AccountQuery) -> Reply:
     """List the accounts that the store has met, by name."""
     found = call.store.accounts.list(
-        prefix=wanted.prefix,
+        prefix=wanted.prefix or "",
         after=wanted.cursor or "",
         limit=wanted.limit + 1,
-        adopted=wanted.adopted,
+        adopted=None if wanted.adopted is UNSET else wanted.adopted,
         locked=wanted.locked,
         barred=wanted.barred,
     )

@@ -99,11 +99,12 @@ class Accounts:
         barred: bool = False,
     ) -> list[AccountState]:
         """List accounts that the store has met by name, those after a name where one is given."""
-        query = select(accounts).where(accounts.c.name > bindparam("after"))
+        name = accounts.c.name
+        query = select(accounts)
         if prefix:
-            query = query.where(
-                accounts.c.name >= prefix, accounts.c.name < prefix + _AFTER_EVERY_NAME
-            )
+            query = query.where(name < prefix + _AFTER_EVERY_NAME)
+        # One lower bound only: SQLite would take the first of two, and read on from there.
+        bound = name >= prefix if prefix > after else name > bindparam("after")
         if adopted is not None:
             since = accounts.c.adopted_at
             query = query.where(since.is_not(None) if adopted else since.is_(None))
@@ -112,18 +113,18 @@ class Accounts:
         if barred:
             query = query.where(accounts.c.barred_at.is_not(None))
         limit = max(1, min(limit, MAX_PAGE))
-        query = query.order_by(accounts.c.name).limit(limit)
+        query = query.order_by(name).limit(limit)
         found: list[AccountState] = []
         now = self._units.clock()
         with self._units.database.read() as connection:
             while len(found) < limit:
-                rows = connection.execute(query, {"after": after}).all()
+                rows = connection.execute(query.where(bound), {"after": after}).all()
                 states = [self._state(row, now) for row in rows]
                 # A lock that is over leaves its time in the row until the next right code.
                 found += [state for state in states if state.locked_until or not locked]
                 if len(rows) < limit:
                     break
-                after = rows[-1].name
+                after, bound = rows[-1].name, name > bindparam("after")
         return found[:limit]
 
     def adoption(self) -> Adoption:

@@ -65,6 +65,13 @@ for _name in ("adopted_at", "barred_at", "locked_at"):
     _some = accounts.c[_name].is_not(None)
     Index(f"ix_accounts_name_{_name}", accounts.c.name, sqlite_where=_some, postgresql_where=_some)
 
+Index(
+    "ix_accounts_name_not_adopted",
+    accounts.c.name,
+    sqlite_where=accounts.c.adopted_at.is_(None),
+    postgresql_where=accounts.c.adopted_at.is_(None),
+)
+
 totp_factors = Table(
     "totp_factors",
     metadata,
@@ -73,10 +80,19 @@ totp_factors = Table(
     Column("name", String(64), nullable=False),
     Column("key_id", String(32), nullable=False, index=True),
     Column("sealed_secret", LargeBinary, nullable=False),
-    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
     Column("completed_at", BigInteger),  # null: the enrollment is pending
     Column("last_used_step", BigInteger, nullable=False, server_default="-1"),
     Column("last_used_at", BigInteger),
+)
+
+# For the housekeeping, which looks for old pending ones among all that are old.
+_pending = totp_factors.c.completed_at.is_(None)
+Index(
+    "ix_totp_factors_created_at",
+    totp_factors.c.created_at,
+    sqlite_where=_pending,
+    postgresql_where=_pending,
 )
 
 access_tokens = Table(

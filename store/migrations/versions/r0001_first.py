@@ -55,6 +55,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("locked_at IS NOT NULL"),
         postgresql_where=sa.text("locked_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_accounts_name_not_adopted",
+        "accounts",
+        ["name"],
+        unique=False,
+        sqlite_where=sa.text("adopted_at IS NULL"),
+        postgresql_where=sa.text("adopted_at IS NULL"),
+    )
     op.create_table(
         "sealed_keys",
         sa.Column("name", sa.String(length=32), nullable=False),
@@ -201,7 +209,12 @@ def upgrade() -> None:
         op.f("ix_totp_factors_account_id"), "totp_factors", ["account_id"], unique=False
     )
     op.create_index(
-        op.f("ix_totp_factors_created_at"), "totp_factors", ["created_at"], unique=False
+        "ix_totp_factors_created_at",
+        "totp_factors",
+        ["created_at"],
+        unique=False,
+        sqlite_where=sa.text("completed_at IS NULL"),
+        postgresql_where=sa.text("completed_at IS NULL"),
     )
     op.create_index(op.f("ix_totp_factors_key_id"), "totp_factors", ["key_id"], unique=False)
     op.create_table(

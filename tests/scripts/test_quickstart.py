@@ -355,7 +355,7 @@ def test_start_that_was_killed_half_way_is_cleared_away(machine: Machine) -> Non
     send(process, signal.SIGKILL)
     process.communicate()
     assert "stopped" in quickstart(machine, "--stop").stderr
-    until(lambda: machine.processes() == [], "the end of what it was building", 60)
+    until(lambda: machine.processes() == [], "the end of what it was building", 300)
     quickstart(machine, "--stop")
     assert machine.contents() == before
 
@@ -379,7 +379,7 @@ def begin(machine: Machine) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: any(" venv " in line for line in machine.processes()), "the build", 60)
+    until(lambda: any(" venv " in line for line in machine.processes()), "the build", 300)
     return process
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 from harness import moved_clock
 from harness.moved_clock import MovedClock
 from harness.processes import Process
-from harness.sandbox import command, place
+from harness.sandbox import command, once_per_run, place
 from store import otp
 from store.audit import Actor
 from store.clock import Clock, system_clock
@@ -58,10 +57,12 @@ class Installation:
         *,
         keys_of: "Installation | None" = None,
         clock_stands: bool = False,
+        fresh: bool = False,
     ) -> None:
         """Make configuration and store; an SQLite store unless there is a URL.
 
-        Two hosts of one store have the same keys. A clock that stands is the test's to move.
+        Two hosts of one store have the same keys. A clock that stands is the test's to move. An
+        SQLite store is a copy of the run's first one, unless it is to be fresh.
         """
         # Not in pytest's folders, which the service's user may not enter.
         folder = place() / "hosts" / secrets.token_hex(5)
@@ -80,12 +81,16 @@ class Installation:
             f'socket = "{self.socket}"\n'
             f"{more}"
         )
-        if keys_of is not None:
-            shutil.copy2(keys_of.keys, self.keys)
-            shutil.chown(self.keys, group="sftp-mfa")
-        self.run("sftp-mfa", "upgrade-store")
         self.helper: Process | None = None
         self._store: Store | None = None
+        if keys_of is not None:
+            _copy(keys_of.keys, self.keys)
+        if url is not None or fresh:
+            self.run("sftp-mfa", "upgrade-store")
+        else:
+            first = Path(once_per_run("store", lambda: str(Installation(fresh=True).folder)))
+            for item in (self.keys, self.database.parent):
+                _copy(first / item.name, item)
 
     def run(
         self, name: str, *arguments: str, given: str = "", check: bool = True
@@ -174,3 +179,8 @@ class Installation:
             except OSError:
                 return False
             return True
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or folder with its owners and modes."""
+    subprocess.run(["cp", "-a", source, target], check=True)

@@ -13,8 +13,8 @@ class RelayClient:
     def __init__(self, path: Path, timeout: float = 30) -> None:
         """Connect; the peer must be root to be heard."""
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.connect(str(path))  # waits for a place in the queue, as the relay does
         self.socket.settimeout(timeout)
-        self.socket.connect(str(path))
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -1,23 +1,17 @@
 """Who has not adopted MFA notices nothing of it."""
 
-import re
 import secrets
 from collections.abc import Sequence
 
 import pytest
 from harness.accounts import Account, Accounts
-from harness.clients import Client, Method, OpenSsh, Outcome, Paramiko
+from harness.clients import Client, Method, OpenSsh, Paramiko
 from harness.sshd import Sshd
 from hosts import Host, at_once
+from screens import screen
 from visitor import Visitor
 
 METHODS: list[Method] = ["keyboard-interactive", "password"]
-
-
-def screen(outcome: Outcome, sshd: Sshd) -> str:
-    """Give what was shown up to the login or the refusal, without what differs by nature."""
-    shown = re.split(r"sftp> |psftp> ", outcome.output)[0]
-    return shown.replace(str(sshd.port), "PORT").replace(sshd.fingerprint, "KEY")
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -256,12 +256,12 @@ _ADVICE = {
 }
 
 
-def _cause(error: Exception) -> str:
-    """Say what happened and what to do; never the statement nor its values."""
+def described(error: Exception) -> str:
+    """Say in one line what happened and what to do; never the statement nor its values."""
     original = getattr(error, "orig", None) or error.__cause__ or error
     text = " ".join(str(original).split())[:300]
     advice = next((hint for word, hint in _ADVICE.items() if word in text.lower()), None)
-    return f"the store cannot be used: {text}" + (f" ({advice})" if advice else "")
+    return text + (f" ({advice})" if advice else "")
 
 
 @contextmanager
@@ -269,4 +269,5 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error) as error:
-        raise StoreUnavailableError(_cause(error)) from error
+        message = f"the store cannot be used: {described(error)}"
+        raise StoreUnavailableError(message) from error

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from store.audit import NO_HEAD, first_head
 from store.clock import Clock, Randomness
-from store.database import SCHEMA_VERSION, make_engine, sqlite_path
+from store.database import SCHEMA_VERSION, described, make_engine, sqlite_path
 from store.errors import SchemaMismatchError, StoreUnavailableError
 from store.schema import SYSTEM_ACCOUNT, accounts, sealed_keys
 from store.sealing import KEY_BYTES, Keyring
@@ -39,7 +39,7 @@ def upgrade_store(
                 _migrate(connection, before)
             _prepare(connection, keyring, clock, randomness)
     except SQLAlchemyError as error:
-        message = f"the schema could not be upgraded, nothing was changed: {error}"
+        message = f"the schema could not be upgraded, nothing was changed: {described(error)}"
         raise StoreUnavailableError(message) from error
     finally:
         engine.dispose()
@@ -56,7 +56,7 @@ def store_exists(settings: StoreSettings) -> bool:
         with engine.connect() as connection:
             return inspect(connection).has_table("alembic_version")
     except SQLAlchemyError as error:
-        message = f"the store cannot be reached: {getattr(error, 'orig', error)}"
+        message = f"the store cannot be reached: {described(error)}"
         raise StoreUnavailableError(message) from error
     finally:
         engine.dispose()

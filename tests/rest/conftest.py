@@ -22,9 +22,8 @@ def rest_host() -> Iterator[WebHost]:
 
 
 @pytest.fixture
-def client(rest_host: WebHost, accounts: Accounts) -> Client:
+def client(rest_host: WebHost) -> Client:
     """Speak to the API, from an address that no other test has."""
-    assert accounts
     return Client(rest_host)
 
 

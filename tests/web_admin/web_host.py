@@ -19,25 +19,30 @@ ADMINISTRATORS = "sftp-mfa-admin"
 class WebHost:
     """Installation, broker, pages and, if one logs in, an sshd."""
 
-    def __init__(self, *, tls: bool = True, clock_stands: bool = False, more: str = "") -> None:
-        """Start broker and pages. With TLS they believe the tests' own X-Forwarded-For."""
+    def __init__(
+        self, *, tls: bool = True, clock_stands: bool = False, more: str = "", **store: Any
+    ) -> None:
+        """Start broker and pages. With TLS they believe the tests' own X-Forwarded-For.
+
+        What else is given is Installation's: whose store it is.
+        """
         self.services = PamServices()
         _install_shipped_service()
         with exclusively("accounts"):
             subprocess.run(["groupadd", "--force", "--system", ADMINISTRATORS], check=True)
         self.port = free_port()
         self.scheme = "https" if tls else "http"
-        self._configure(tls=tls, clock_stands=clock_stands, more=more)
+        self._configure(tls=tls, clock_stands=clock_stands, more=more, **store)
         self._sshd: Sshd | None = None
         self.broker = self.start("serve-passwords")
         self.broker.wait_until_ready(lambda: "ready" in self.broker.output())
         self.web = self.start("serve-web")
         self.web.wait_until_ready(lambda: "ready" in self.web.output())
 
-    def _configure(self, *, tls: bool, clock_stands: bool, more: str) -> None:
+    def _configure(self, *, tls: bool, clock_stands: bool, more: str, **store: Any) -> None:
         lines = ['trusted_proxies = ["127.0.0.1"]'] if tls else []
         self.installation = Installation(
-            more='[passwords]\nsocket = "{folder}"\n', clock_stands=clock_stands
+            more='[passwords]\nsocket = "{folder}"\n', clock_stands=clock_stands, **store
         )
         folder = self.installation.folder
         if tls:

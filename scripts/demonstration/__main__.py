@@ -15,6 +15,7 @@ from scripts.demonstration.processes import Process
 from scripts.demonstration.record import Record, load
 
 _PORT = 2222
+_WEB_PORT = 8080
 _MOST_PORT = 65_535
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,7 +50,7 @@ def _do(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace) -> int:
     guests = [_guest(name) for name in options.user]
     keeper = None if options.detach else Process.of(os.getpid())
-    record = Record(port=options.port, guests=guests, keeper=keeper)
+    record = Record(port=options.port, web_port=options.web_port, guests=guests, keeper=keeper)
     with lifecycle.turn():
         running = load()
         if running is not None and running.is_running():
@@ -133,6 +134,7 @@ def _guest(name: str) -> str:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="quickstart", add_help=False, allow_abbrev=False)
     parser.add_argument("--port", type=_port, default=_PORT)
+    parser.add_argument("--web-port", type=_port, default=_WEB_PORT)
     parser.add_argument("--user", action="append", default=[])
     for flag in ("--detach", "--json", "--stop", "--code"):
         parser.add_argument(flag, action="store_true")

@@ -12,6 +12,9 @@ from pathlib import Path
 from scripts.demonstration import processes
 from scripts.demonstration.commands import QuickstartError, run, say
 from scripts.demonstration.layout import (
+    ADMIN_ACCOUNT,
+    ADMIN_GROUP,
+    ADMIN_HOME,
     DEMO_ACCOUNT,
     HOME,
     PLACE,
@@ -34,21 +37,34 @@ def make_service_user() -> None:
 
 def make_demo_account() -> str:
     """Add the account to log in with, and give its password, a new one at each start."""
-    if find(DEMO_ACCOUNT) is not None:
-        message = f"this machine has an account {DEMO_ACCOUNT}, not made by this script: remove it"
+    return _make(DEMO_ACCOUNT, HOME)
+
+
+def make_administrator() -> str:
+    """Add the account that administers on the web pages, and give its password."""
+    password = _make(ADMIN_ACCOUNT, ADMIN_HOME)
+    run("groupadd", "--system", "--force", ADMIN_GROUP)
+    run("gpasswd", "--add", ADMIN_ACCOUNT, ADMIN_GROUP)
+    return password
+
+
+def _make(name: str, home: Path) -> str:
+    if find(name) is not None:
+        message = f"this machine has an account {name}, not made by this script: remove it"
         raise QuickstartError(message)
-    _add(DEMO_ACCOUNT, HOME)
-    entry = pwd.getpwnam(DEMO_ACCOUNT)
-    HOME.mkdir(mode=0o700)
-    os.chown(HOME, entry.pw_uid, entry.pw_gid)
+    _add(name, home)
+    entry = pwd.getpwnam(name)
+    home.mkdir(mode=0o700)
+    os.chown(home, entry.pw_uid, entry.pw_gid)
     password = _random_password()
-    run("chpasswd", given=f"{DEMO_ACCOUNT}:{password}\n")
+    run("chpasswd", given=f"{name}:{password}\n")
     return password
 
 
 def remove() -> None:
     """Remove the accounts that the quickstart added."""
-    for name in (DEMO_ACCOUNT, SERVICE_USER):
+    run("/bin/sh", "-c", 'groupdel "$1" 2>/dev/null || :', "sh", ADMIN_GROUP)
+    for name in (DEMO_ACCOUNT, ADMIN_ACCOUNT, SERVICE_USER):
         entry = find(name)
         if entry is None or not Path(entry.pw_dir).is_relative_to(PLACE):
             continue

@@ -7,6 +7,7 @@ from pathlib import Path
 from scripts.demonstration.commands import QuickstartError, run
 from scripts.demonstration.layout import (
     ADMIN,
+    ADMIN_GROUP,
     CONFIG,
     DEMO_ACCOUNT,
     HOST,
@@ -16,6 +17,7 @@ from scripts.demonstration.layout import (
     MODULE,
     PAM_SERVICE,
     PAM_SERVICES,
+    PASSWORD_SOCKET,
     PLACE,
     SERVICE_USER,
     SOCKET,
@@ -43,6 +45,14 @@ key_file = "{KEY_FILE}"
 socket = "{SOCKET}"
 [totp]
 issuer = "sftp-mfa quickstart"
+[passwords]
+socket = "{PASSWORD_SOCKET}"
+service = "{PAM_SERVICE}-web"
+[web]
+listen = "{HOST}:{{web_port}}"
+admin_group = "{ADMIN_GROUP}"
+sftp_host = "{HOST}"
+sftp_port = {{port}}
 """
 
 _ADMIN = f"""\
@@ -73,9 +83,9 @@ PermitUserRC no
 """
 
 
-def write(port: int, guests: list[str]) -> None:
+def write(port: int, web_port: int, guests: list[str]) -> None:
     """Write all of it."""
-    _write(CONFIG, _CONFIG)
+    _write(CONFIG, _CONFIG.format(port=port, web_port=web_port))
     _write(ADMIN, _ADMIN, mode=0o755)
     for file in (SOURCE / "sshd_config" / "pam.d").iterdir():
         _write(PAM_SERVICES / _own_name(file.name), _pam_service(file.read_text()))

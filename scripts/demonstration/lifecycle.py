@@ -65,13 +65,15 @@ def _lock(folder: int) -> None:
 def start(record: Record, *, for_program: bool) -> None:
     """Build, run and check everything; what another start left behind goes first."""
     remove(keep_build=True)
-    services.require_free(record.port)
+    services.require_free(record.port, "--port")
+    services.require_free(record.web_port, "--web-port")
     record.save()
     building.build()
-    say("starting the helper and an sshd")
+    say("starting the helper, the web pages and an sshd")
     accounts.make_service_user()
     record.password = accounts.make_demo_account()
-    configuration.write(record.port, record.guests)
+    record.admin_password = accounts.make_administrator()
+    configuration.write(record.port, record.web_port, record.guests)
     services.start(record)
     _check_logins(record)
     if not for_program:

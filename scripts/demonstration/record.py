@@ -26,6 +26,7 @@ class Record:
     """One start."""
 
     port: int
+    web_port: int
     guests: list[str]
     boot: str = field(default_factory=present_boot)
     """Processes of before the machine's last start are gone, whatever has their numbers now."""
@@ -34,6 +35,7 @@ class Record:
     processes: dict[str, Process] = field(default_factory=dict)
     made_privilege_separation: bool = False
     password: str = field(default="", repr=False)
+    admin_password: str = field(default="", repr=False)
     secret: str | None = field(default=None, repr=False)
     """Of the authenticator; None if the account was left without factors, for a program."""
     uri: str | None = field(default=None, repr=False)

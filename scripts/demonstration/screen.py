@@ -8,6 +8,7 @@ from scripts.demonstration import factors
 from scripts.demonstration.configuration import fingerprint
 from scripts.demonstration.layout import (
     ADMIN,
+    ADMIN_ACCOUNT,
     CHECKOUT,
     CONFIG,
     DEMO_ACCOUNT,
@@ -25,7 +26,9 @@ def for_programs(record: Record) -> str:
     return json.dumps(
         {
             "sftp": {"host": HOST, "port": record.port},
+            "web": {"url": _web(record)},
             "account": {"name": DEMO_ACCOUNT, "password": record.password},
+            "administrator": {"name": ADMIN_ACCOUNT, "password": record.admin_password},
             "config": str(CONFIG),
             "admin_command": [str(ADMIN)],
         }
@@ -34,7 +37,7 @@ def for_programs(record: Record) -> str:
 
 def for_people(record: Record) -> str:
     """Write what to type; the most wanted last, where a small terminal shows it."""
-    parts = (_logins, _enrollment, _login, _more, _end)
+    parts = (_logins, _enrollment, _login, _pages, _more, _end)
     return "\n".join(["", *(line for part in parts for line in (*part(record), ""))])
 
 
@@ -70,6 +73,15 @@ def _login(record: Record) -> Iterator[str]:
         yield "or as a job does, with a token in the place of the password, and no code:"
         yield ""
         yield f"  token     {record.token}"
+
+
+def _pages(record: Record) -> Iterator[str]:
+    yield f"In a browser   {_web(record)} as {DEMO_ACCOUNT}, or to administer all accounts as"
+    yield f"               {ADMIN_ACCOUNT}, password {record.admin_password}"
+
+
+def _web(record: Record) -> str:
+    return f"http://{HOST}:{record.web_port}/"
 
 
 def _more(record: Record) -> Iterator[str]:

@@ -12,6 +12,7 @@ from scripts.demonstration.layout import (
     CONFIG,
     HOST,
     LOGS,
+    PASSWORD_SOCKET,
     PRIVILEGE_SEPARATION,
     SOCKET,
     SSHD_CONFIG,
@@ -38,13 +39,24 @@ class Service:
         return LOGS / f"{self.name}.log"
 
 
-def services(port: int) -> list[Service]:
+def services(port: int, web_port: int) -> list[Service]:
     """List them in the order of their start."""
+    ours = VENV / "bin" / "sftp-mfa"
     return [
         Service(
             "helper",
-            (VENV / "bin" / "sftp-mfa", "serve-pam", "--config", CONFIG),
+            (ours, "serve-pam", "--config", CONFIG),
             lambda: _answers(socket.AF_UNIX, socket.SOCK_SEQPACKET, str(SOCKET)),
+        ),
+        Service(
+            "passwords",
+            (ours, "serve-passwords", "--config", CONFIG),
+            PASSWORD_SOCKET.is_socket,  # it hangs up on root, and would log that
+        ),
+        Service(
+            "web",
+            (ours, "serve-web", "--config", CONFIG),
+            lambda: _answers(socket.AF_INET, socket.SOCK_STREAM, (HOST, web_port)),
         ),
         Service(
             "sshd",
@@ -62,7 +74,7 @@ def start(record: Record) -> None:
         record.save()
         PRIVILEGE_SEPARATION.mkdir(mode=0o755)
     LOGS.mkdir(mode=0o700)
-    for service in services(record.port):
+    for service in services(record.port, record.web_port):
         gated = Gated(service.argv, service.log)
         record.processes[service.name] = gated.process
         record.save()
@@ -70,14 +82,16 @@ def start(record: Record) -> None:
         _wait(service, gated)
 
 
-def require_free(port: int) -> None:
+def require_free(port: int, option: str) -> None:
     """Refuse a port that somebody else has."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            message = f"{HOST}:{port} cannot be used ({error.strerror}): name another with --port N"
+            message = (
+                f"{HOST}:{port} cannot be used ({error.strerror}): name another with {option} N"
+            )
             raise QuickstartError(message) from error
 
 

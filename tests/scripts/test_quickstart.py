@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def demonstration(tmp_path: Path) -> Iterator[Demonstration]:
         folder = sandbox.place() / "quickstart"
         folder.mkdir()
         machine = Machine.make(folder)
-        started = quickstart(machine, "--detach", "--json", "--port", str(sandbox.free_port()))
+        started = quickstart(machine, "--detach", "--json", *ports())
         assert started.returncode == 0, started.stderr
         return json.dumps([machine.first, started.stdout, started.stderr])
 
@@ -117,6 +118,12 @@ def demonstration(tmp_path: Path) -> Iterator[Demonstration]:
     assert printed.count("\n") == 1, "one object on one line, and nothing else"
     with sandbox.exclusively("quickstart in use"):
         yield Demonstration(machine, json.loads(printed), told, known_hosts)
+
+
+def ports(port: int | None = None) -> list[str]:
+    """Give the options for ports that nobody else has."""
+    pages = sandbox.free_port()
+    return ["--port", str(port or sandbox.free_port()), "--web-port", str(pages)]
 
 
 def quickstart(machine: Machine, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -157,13 +164,34 @@ class Foreground:
 def test_program_gets_one_object_and_nothing_else(demonstration: Demonstration) -> None:
     """What a program needs is on standard output; what goes on is told on the other one."""
     printed = demonstration.printed
-    assert set(printed) == {"sftp", "account", "config", "admin_command"}
+    assert set(printed) == {"sftp", "web", "account", "administrator", "config", "admin_command"}
     assert printed["sftp"] == {"host": "127.0.0.1", "port": demonstration.port}
     assert set(printed["account"]) == {"name", "password"}
     assert "[store]" in demonstration.machine.read(printed["config"])
     assert isinstance(printed["admin_command"], list)
     assert "logging in" in demonstration.told
     assert demonstration.password not in demonstration.told
+
+
+def test_web_pages_know_the_administrator(demonstration: Demonstration) -> None:
+    """The pages are served where the object says, and its administrator may see all accounts."""
+    url = demonstration.printed["web"]["url"]
+    administrator = demonstration.printed["administrator"]
+    body = {"account": administrator["name"], "password": administrator["password"]}
+    with urllib.request.urlopen(url, timeout=20) as page:
+        assert "<form" in page.read().decode()
+    asked = urllib.request.Request(
+        f"{url}api/v1/auth/login",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        session = json.load(answer)["session"]["sessionToken"]
+    users = urllib.request.Request(
+        f"{url}api/v1/users", headers={"Authorization": f"Bearer {session}"}
+    )
+    with urllib.request.urlopen(users, timeout=20) as answer:
+        assert answer.status == 200
 
 
 def test_account_comes_without_factors(demonstration: Demonstration, openssh: OpenSsh) -> None:
@@ -265,8 +293,7 @@ def test_stop_leaves_nothing(machine: Machine, tmp_path: Path, openssh: OpenSsh)
     machine.run("useradd", "somebody")
     machine.run("chpasswd", given="somebody:right\n")
     before = machine.contents()
-    port = str(sandbox.free_port())
-    started = quickstart(machine, "--detach", "--json", "--port", port, "--user", "somebody")
+    started = quickstart(machine, "--detach", "--json", *ports(), "--user", "somebody")
     assert started.returncode == 0, started.stderr
     known_hosts = tmp_path / "known_hosts"
     known_hosts.write_text(machine.read(PLACE / "known_hosts"))
@@ -293,13 +320,13 @@ def test_person_is_shown_all_there_is_to_type(
     before = machine.contents()
     folder = tmp_path_factory.mktemp("terminal")
     port = sandbox.free_port()
-    first = Foreground(machine, folder, "--port", str(port))
+    first = Foreground(machine, folder, *ports(port))
     check_screen(machine, first, port, folder, openssh)
     password = first.shown(_PASSWORD)
 
     send(first.process, signal.SIGKILL)
     first.process.wait()
-    second = Foreground(machine, folder, "--port", str(port))
+    second = Foreground(machine, folder, *ports(port))
     assert second.shown(_PASSWORD) != password
     assert len([line for line in machine.processes() if "serve-pam" in line]) == 1
 
@@ -388,7 +415,7 @@ def test_login_that_fails_is_told_and_everything_stopped(machine: Machine) -> No
     machine.run("sh", "-c", "echo 'auth requisite pam_deny.so' >/etc/pam.d/common-auth")
     machine.run("useradd", "--system", "--no-create-home", "sftp-mfa")
     before = machine.contents()
-    failed = quickstart(machine, "--detach", "--port", str(sandbox.free_port()))
+    failed = quickstart(machine, "--detach", *ports())
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "password and code: refused" in failed.stderr
     assert "Permission denied" in failed.stderr

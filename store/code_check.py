@@ -51,7 +51,9 @@ class CodeCheck:
         could otherwise try codes here without end, and whoever does not could lock others out.
         A closed gate and a locked account match nothing.
         """
-        gate = throttles.load(work.connection, Gate.ONE_STRING, account.name, work.now)
+        gate = throttles.load(
+            work.connection, Gate.ONE_STRING, account.name, work.now, self._policy
+        )
         if lockout.remaining(gate, work.now, self._policy) or self.is_locked(work, account):
             return False
         if self._steps_matched(work, account, digits):

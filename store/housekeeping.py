@@ -32,7 +32,10 @@ class Housekeeping:
         idle = now - self._settings.sessions.idle_minutes * minute
         pending = now - self._settings.totp.enrollment_minutes * minute
         grace = now - self._settings.grace.seconds * 1000
-        forgotten = now - max(FORGOTTEN_AFTER, self._settings.lockout.max_hours * 60 * minute)
+        guesses = self._settings.password_throttle
+        gates = (self._settings.lockout, guesses.account, guesses.address)
+        longest = max(gate.max_hours for gate in gates) * 60 * minute
+        forgotten = now - max(FORGOTTEN_AFTER, longest)
         return [
             delete(sessions).where(sessions.c.seen_at < idle),
             delete(totp_factors).where(

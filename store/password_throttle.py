@@ -30,14 +30,18 @@ class PasswordThrottle:
         so that the answer does not tell which accounts exist.
         """
         with self._units.begin() as work:
-            gates = [
-                (gate, subject, policy, throttles.load(work.connection, gate, subject, work.now))
-                for gate, subject, policy in self._gates(name, address)
+            gates = self._gates(name, address)
+            states = [
+                throttles.load(work.connection, gate, subject, work.now, policy)
+                for gate, subject, policy in gates
             ]
-            waits = [lockout.remaining(state, work.now, policy) for *_, policy, state in gates]
+            waits = [
+                lockout.remaining(state, work.now, policy)
+                for state, (*_, policy) in zip(states, gates, strict=True)
+            ]
             if any(waits):
                 return -(-max(waits) // 1000)
-            for gate, subject, policy, state in gates:
+            for state, (gate, subject, policy) in zip(states, gates, strict=True):
                 counted = lockout.after_wrong(state, None, work.now, policy)
                 throttles.save(work.connection, gate, subject, counted, work.now)
             return 0
@@ -54,7 +58,7 @@ class PasswordThrottle:
             self._undo(work, gate, subject, policy)
 
     def _undo(self, work: UnitOfWork, gate: Gate, subject: str, policy: GateSettings) -> None:
-        state = throttles.load(work.connection, gate, subject, work.now)
+        state = throttles.load(work.connection, gate, subject, work.now, policy)
         undone = lockout.undone(state, policy)
         if undone == OPEN:
             throttles.clear(work.connection, gate, subject)

@@ -5,11 +5,12 @@ from enum import StrEnum
 from sqlalchemy import Connection, bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store.lockout import OPEN, LockState
+from store.lockout import OPEN, LockState, remaining
 from store.schema import throttles
+from store.settings import GateSettings
 
 FORGOTTEN_AFTER = 24 * 3_600_000
-"""Wrong answers are forgotten a day after the last one, if no lock is longer."""
+"""Wrong answers are forgotten a day after the last one, or when a longer lock is over."""
 
 
 class Gate(StrEnum):
@@ -37,13 +38,15 @@ _LOCK = {
 """Makes a gate's row or locks the one that is there, in one step: another may just delete it."""
 
 
-def load(connection: Connection, gate: Gate, subject: str, now: int) -> LockState:
+def load(
+    connection: Connection, gate: Gate, subject: str, now: int, policy: GateSettings
+) -> LockState:
     """Lock a gate's row until the transaction ends, and give what is remembered of it."""
     row = {"gate": gate, "subject": subject, "failures": 0, "locks": 0, "counted_at": now}
     found = connection.execute(_LOCK[connection.dialect.name], row).one()
-    if now - found.counted_at > FORGOTTEN_AFTER:
-        return OPEN
-    return LockState(found.failures, found.locks, found.locked_at)
+    state = LockState(found.failures, found.locks, found.locked_at)
+    is_old = now - found.counted_at > FORGOTTEN_AFTER
+    return OPEN if is_old and not remaining(state, now, policy) else state
 
 
 def save(connection: Connection, gate: Gate, subject: str, state: LockState, now: int) -> None:

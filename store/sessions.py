@@ -87,6 +87,8 @@ class Sessions:
         self._units = units
         self._settings = settings
         self._randomness = randomness
+        # Near enough for the shortest idle time too: who goes on must not be found idle.
+        self._seen_every = min(_SEEN_EVERY, settings.idle_minutes * 60_000 // 10)
 
     def begin(self, attempt: Attempt, stage: Stage, agent: str) -> tuple[Secret, Session]:
         """Make a session after a right password, and give its secret this once."""
@@ -119,7 +121,7 @@ class Sessions:
         now = self._units.clock()
         if row is None or not self._is_alive(row, now):
             return None
-        if abs(now - row.seen_at) >= _SEEN_EVERY:
+        if abs(now - row.seen_at) >= self._seen_every:
             with self._units.begin() as work:
                 work.connection.execute(_UPDATE, {"session_id": row.id, "seen_at": work.now})
         return self._shown(row, now)

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from bed import DATABASES, ROOT, Bed, HandClock, make_bed
 from model import MINUTE, STEP, totp
@@ -12,10 +13,10 @@ from store.audit_log import Filter
 from store.database import make_engine
 from store.decisions import Attempt, Granted, Protocol, Reason
 from store.errors import NotFoundError, StoreUnavailableError
-from store.opening import Store
+from store.opening import Store, open_store
 from store.secret import Secret
 from store.sessions import Stage
-from store.settings import StoreSettings
+from store.settings import SessionSettings, StoreSettings
 
 BEGINNING = 1_800_000_000_000
 ALICE = Attempt("alice", Protocol.SSH, "192.0.2.7")
@@ -126,3 +127,19 @@ def test_store_url_that_is_none_is_said_to_be_so(url: str) -> None:
     """A slip in store.url is an error with its name, never a traceback."""
     with pytest.raises(StoreUnavailableError, match=r"store\.url"):
         make_engine(StoreSettings(url=url))
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 30])
+def test_session_in_use_is_not_idle(bed: Bed, clock: HandClock, minutes: int) -> None:
+    """However short the idle time is, who goes on within it stays signed in, and then not."""
+    settings = msgspec.structs.replace(bed.settings, sessions=SessionSettings(idle_minutes=minutes))
+    store = open_store(settings, clock)
+    secret, _ = store.sessions.begin(ALICE, Stage.FULL, "Firefox")
+    for _ in range(12):
+        clock.now += minutes * MINUTE * 9 // 10
+        assert store.sessions.find(secret) is not None
+        clock.now += minutes * MINUTE // 11  # not noted
+        assert store.sessions.find(secret) is not None
+    clock.now += minutes * MINUTE
+    assert store.sessions.find(secret) is None
+    store.close()

@@ -10,7 +10,7 @@ from store.audit import Actor
 from store.decisions import Attempt, Protocol
 from store.enforcement import groups_of
 from store.opening import Store
-from store.sessions import Session
+from store.sessions import Session, Stage
 from web_admin.api.problems import Code, Problem
 from web_admin.api.service import Service
 from web_admin.site import Site
@@ -36,7 +36,12 @@ class Caller:
     token: AccessToken | None = None
 
     def is_administrator(self, group: str) -> bool:
-        """Tell whether the account is of the group; no if nobody can tell."""
+        """Tell whether the account is of the group; no if nobody can tell.
+
+        Whoever owes a code or an enrollment is none: the password alone opens no other account.
+        """
+        if self.session is not None and self.session.stage is not Stage.FULL:
+            return False
         try:
             return group in groups_of(self.account)
         except KeyError:

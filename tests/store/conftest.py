@@ -36,11 +36,12 @@ hypothesis.settings.load_profile("busy-machine")
 EMPTY_IT = """
 DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
-        AND tablename NOT IN ('alembic_version', 'sealed_keys', 'accounts', 'system_as_made')
+        AND tablename NOT IN ('alembic_version', 'accounts', 'system_as_made', 'keys_as_made')
     LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
 END $$;
 DELETE FROM accounts;
 INSERT INTO accounts SELECT * FROM system_as_made;
+INSERT INTO sealed_keys SELECT * FROM keys_as_made;
 """
 
 
@@ -87,6 +88,7 @@ def kept_postgres(postgres_cluster: Any, key_file: Path) -> Iterator[Settings]:
     settings = make_store(settings_of(address, key_file), Clock())
     with psycopg.connect(address) as connection:
         connection.execute("CREATE TABLE system_as_made AS SELECT * FROM accounts")
+        connection.execute("CREATE TABLE keys_as_made AS SELECT * FROM sealed_keys")
     yield settings
     postgres_cluster.drop_database(address)
 

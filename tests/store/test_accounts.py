@@ -1,13 +1,15 @@
 """Accounts: the name they go by, and what an administrator may do to them."""
 
 import pwd
+from typing import Any
 
 import pytest
 from harness.stores import ROOT, Clock, attempt, enroll, try_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.accounts import canonical_name
+from store.accounts import Adoption, canonical_name
+from store.audit_log import Filter
 from store.clock import from_milliseconds
 from store.decisions import Granted
 from store.opening import Store
@@ -121,3 +123,98 @@ def test_barring_outlives_unlocking(store: Store, clock: Clock) -> None:
     store.accounts.bar("alice", ROOT)
     store.accounts.unlock("alice", ROOT)
     assert store.accounts.show("alice").barred_at is not None
+
+
+# Lists
+
+
+def met(store: Store, *names: str) -> None:
+    """Let the store meet accounts."""
+    for name in names:
+        store.authentication.accept_password(attempt(name))
+
+
+def names(store: Store, **wanted: Any) -> list[str]:
+    """List accounts by name."""
+    return [state.name for state in store.accounts.list(**wanted)]
+
+
+def test_accounts_are_listed_in_the_order_of_their_bytes(store: Store) -> None:
+    """On each database, in whichever locale; the store's own row is none of them."""
+    met(store, "b", "a", "B", "\u00e9", "a b", "_", "~")
+    assert names(store) == ["B", "_", "a", "a b", "b", "~", "\u00e9"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+def test_pages_give_each_account_once(store: Store, limit: int) -> None:
+    """Each page goes on behind the last name of the one before."""
+    met(store, *"gfedcba")
+    found: list[str] = []
+    while page := names(store, after=found[-1] if found else "", limit=limit):
+        assert len(page) <= limit
+        found += page
+    assert found == list("abcdefg")
+
+
+def test_page_of_accounts_has_a_bounded_length(store: Store) -> None:
+    """Neither none nor all."""
+    met(store, *"ab")
+    assert len(names(store, limit=0)) == len(names(store, limit=-1)) == 1
+    assert len(names(store, limit=10**9)) == 2
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found"),
+    [
+        ("", ["Al", "al", "alice", "bob"]),
+        ("al", ["al", "alice"]),
+        ("alice", ["alice"]),
+        ("alicex", []),
+        ("%", []),
+        ("_l", []),
+        ("al%", []),
+        ("'", []),
+        ("\U0010ffff", []),
+        ("\0", []),
+        ("al\0", []),
+        ("\udcff", []),
+        ("x" * 10_000, []),
+    ],
+)
+def test_prefix_is_compared_as_it_is(store: Store, prefix: str, found: list[str]) -> None:
+    """It is a text and no pattern, whatever stands in it."""
+    met(store, "Al", "al", "alice", "bob")
+    assert names(store, prefix=prefix) == found
+
+
+@pytest.mark.parametrize("odd", ["\0", "al\0ice", "\udcff"])
+def test_account_that_cannot_be_is_shown_as_never_met(store: Store, odd: str) -> None:
+    """Who asks for an odd name is not told that the store is broken."""
+    assert store.accounts.show(odd).known_since is None
+    assert store.audit_log.page(Filter(account=odd, event=odd, address=odd), 10).events == []
+
+
+def test_lists_are_narrowed(store: Store, clock: Clock) -> None:
+    """By MFA, by lock, by bar; a lock that is over counts no more."""
+    met(store, "carol")
+    phone = enroll(store, clock, "alice")
+    enroll(store, clock, "bob")
+    store.accounts.bar("bob", ROOT)
+    for code in phone.wrong(5):
+        try_code(store, code, "alice")
+    assert names(store, adopted=True) == ["alice", "bob"]
+    assert names(store, adopted=False) == ["carol"]
+    assert names(store, barred=True) == ["bob"]
+    assert names(store, locked=True) == ["alice"]
+    assert names(store, locked=True, barred=True) == []
+    clock.move(15 * 60)
+    assert names(store, locked=True) == []
+
+
+def test_adoption_is_counted(store: Store, clock: Clock) -> None:
+    """The store's own row is not among the accounts."""
+    assert store.accounts.adoption() == Adoption(0, 0, 0)
+    met(store, "carol")
+    enroll(store, clock, "alice")
+    store.accounts.bar("alice", ROOT)
+    assert store.accounts.adoption() == Adoption(2, 1, 1)

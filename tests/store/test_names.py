@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.errors import RequestError
-from store.names import factor_name
+from store.names import can_be_stored, factor_name
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,13 @@ def test_any_text_is_a_name_or_a_refusal(typed: str) -> None:
     assert 1 <= len(name) <= 64
     assert name.isprintable()
     assert factor_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "can"),
+    [("alice", True), ("", True), (None, True), ("\u00e9\U0001f600", True), ("a\0", False)],
+)
+def test_text_that_one_database_cannot_hold_is_known(text: str | None, can: bool) -> None:  # noqa: FBT001
+    """What is no text for PostgreSQL is none for SQLite."""
+    assert can_be_stored(text) is can
+    assert not can_be_stored("\udcff")

@@ -10,9 +10,12 @@ from store.unit_of_work import UnitsOfWork
 KEPT_FOR = 7 * 24 * 3_600_000
 """As long as the longest session, in which alone a form could be sent again."""
 
+# The row is asked for: of an INSERT, psycopg's rowcount does not tell.
 _USE = {
-    "sqlite": sqlite.insert(used_forms).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(used_forms).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(used_forms).on_conflict_do_nothing().returning(used_forms.c.digest),
+    "postgresql": postgresql.insert(used_forms)
+    .on_conflict_do_nothing()
+    .returning(used_forms.c.digest),
 }
 
 
@@ -29,4 +32,4 @@ class Forms:
         with self._units.begin() as work:
             statement = _USE[work.connection.dialect.name]
             values = {"digest": digest, "used_at": work.now}
-            return work.connection.execute(statement, values).rowcount == 1
+            return work.connection.execute(statement, values).first() is not None

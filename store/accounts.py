@@ -12,6 +12,7 @@ from store.audit import Actor, Entry, Event
 from store.clock import from_milliseconds, when
 from store.errors import NotFoundError
 from store.lockout import LockState
+from store.names import can_be_stored
 from store.password_throttle import account_subject
 from store.schema import SYSTEM_ACCOUNT, accounts
 from store.sessions import end_sessions
@@ -82,8 +83,10 @@ class Accounts:
 
     def show(self, name: str) -> AccountState:
         """Tell the state of an account."""
-        with self._units.database.read() as connection:
-            row = connection.execute(_ONE, {"name": name}).one_or_none()
+        row = None
+        if can_be_stored(name):
+            with self._units.database.read() as connection:
+                row = connection.execute(_ONE, {"name": name}).one_or_none()
         if row is None:
             return AccountState(name, None, None, None, 0, None)
         return self._state(row, self._units.clock())
@@ -99,6 +102,8 @@ class Accounts:
         barred: bool = False,
     ) -> list[AccountState]:
         """List accounts that the store has met by name, those after a name where one is given."""
+        if not can_be_stored(prefix + after):
+            return []
         name = accounts.c.name
         query = select(accounts)
         if prefix:

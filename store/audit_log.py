@@ -13,6 +13,7 @@ from store.audit import Actor, Entry, Event, chain_digest, first_head, next_head
 from store.clock import from_milliseconds, to_milliseconds
 from store.decisions import Protocol, Reason
 from store.errors import RequestError
+from store.names import can_be_stored
 from store.schema import SYSTEM_ACCOUNT, accounts, audit_events
 from store.unit_of_work import AUDIT_KEY, UnitsOfWork
 
@@ -111,6 +112,8 @@ class AuditLog:
             .order_by(audit_events.c.at.desc(), audit_events.c.id.desc())
             .limit(limit + 1)
         )
+        if not all(map(can_be_stored, (wanted.account, wanted.event, wanted.address))):
+            return Page([], None)
         columns = {"event": wanted.event, "address": wanted.address}
         for name, value in columns.items():
             if value is not None:

@@ -1,8 +1,18 @@
-"""The names that people give to their factors."""
+"""The names that people give to their factors, and texts that they look for."""
 
 from store.errors import RequestError
 
 MAX_LENGTH = 64
+
+
+def can_be_stored(text: str | None) -> bool:
+    """Tell whether both databases could hold a text: of UTF-8, without NUL."""
+    if text is None:
+        return True
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def factor_name(text: str) -> str:

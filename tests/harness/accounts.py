@@ -71,4 +71,5 @@ def _delete(name: str) -> None:
 
 
 def _run(*argv: str, given: str = "") -> None:
-    subprocess.run(argv, input=given, text=True, check=True, stderr=subprocess.PIPE)
+    done = subprocess.run(argv, input=given, text=True, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0, f"{argv}: {done.stderr}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import os_accounts
 import pytest
 from harness.accounts import Account, Accounts
 from harness.pam import PamServices
@@ -95,9 +96,9 @@ def test_right_and_wrong_are_told_apart(broker: Broker, account: Account) -> Non
 
 def test_the_account_phase_counts(broker: Broker, account: Account) -> None:
     """An account that has expired is closed, a password that has expired is to be changed."""
-    subprocess.run(["chage", "--lastday", "0", account.name], check=True)
+    os_accounts.change("chage", "--lastday", "0", account.name)
     assert broker.check(account.name, account.password) is Verdict.EXPIRED
-    subprocess.run(["usermod", "--expiredate", "2020-01-01", account.name], check=True)
+    os_accounts.change("usermod", "--expiredate", "2020-01-01", account.name)
     assert broker.check(account.name, account.password) is Verdict.CLOSED
     assert broker.check(account.name, "wrong") is Verdict.WRONG
 
@@ -141,7 +142,7 @@ def test_the_password_is_changed_by_the_machines_rules(broker: Broker, account: 
 
 def test_the_minimum_age_of_a_password_holds(broker: Broker, account: Account) -> None:
     """A rule that binds users and not root."""
-    subprocess.run(["chage", "--mindays", "5", account.name], check=True)
+    os_accounts.change("chage", "--mindays", "5", account.name)
     new = Secret.of("Quite-another-1")
     answer = broker.passwords.change(account.name, ADDRESS, Secret.of(account.password), new)
     assert answer.verdict is Verdict.REFUSED
@@ -150,7 +151,7 @@ def test_the_minimum_age_of_a_password_holds(broker: Broker, account: Account) -
 
 def test_the_password_of_root_is_neither_told_nor_changed(broker: Broker) -> None:
     """Root is like an account that does not exist."""
-    subprocess.run(["chpasswd"], input="root:right\n", text=True, check=True)
+    os_accounts.change("chpasswd", given="root:right\n")
     assert broker.check("root", "right") is Verdict.WRONG
     answer = broker.passwords.change("root", ADDRESS, Secret.of("right"), Secret.of("Other-1-word"))
     assert answer.verdict is Verdict.WRONG

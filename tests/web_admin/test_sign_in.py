@@ -2,11 +2,11 @@
 
 import re
 import statistics
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
+import os_accounts
 import pytest
 from client import Client, Reply
 from harness.accounts import Account
@@ -46,14 +46,14 @@ def test_unknown_account_and_wrong_password_look_and_take_the_same(
 
 def test_root_does_not_sign_in(client: Client) -> None:
     """The right password of root is refused like a wrong one: root needs no web page."""
-    subprocess.run(["chpasswd"], input="root:right\n", text=True, check=True)
+    os_accounts.change("chpasswd", given="root:right\n")
     reply = client.give_password("root", "right")
     assert (reply.status, "wrong" in reply.main) == (403, True)
 
 
 def test_an_account_without_a_password_does_not_sign_in(client: Client, account: Account) -> None:
     """Debian's stack says `nullok`; here no password, or any, is a wrong one."""
-    subprocess.run(["passwd", "--delete", account.name], check=True, capture_output=True)
+    os_accounts.change("passwd", "--delete", account.name)
     for password in ["", "any"]:
         assert client.give_password(account.name, password).status == 403
 
@@ -149,7 +149,7 @@ def test_a_closed_account_is_told_so_after_the_right_password(
     client: Client, account: Account
 ) -> None:
     """The account phase of PAM counts: an expired account stays out."""
-    subprocess.run(["usermod", "--expiredate", "2020-01-01", account.name], check=True)
+    os_accounts.change("usermod", "--expiredate", "2020-01-01", account.name)
     assert "closed" in client.give_password(account.name, account.password).main
     assert client.session is None
 
@@ -159,7 +159,7 @@ def test_an_expired_password_leads_to_its_change(
 ) -> None:
     """After the password, and the code where there is one, comes the page for a new password."""
     device = web_host.installation.enroll(account.name)
-    subprocess.run(["chage", "--lastday", "0", account.name], check=True)
+    os_accounts.change("chage", "--lastday", "0", account.name)
     reply = client.give_password(account.name, account.password)
     assert reply.location == "/sign-in/code?expired=1"
     reply = client.open_and_post(reply.location, code=device.code())

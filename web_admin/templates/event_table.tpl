@@ -19,13 +19,14 @@
 </td>
 <td data-label="{{t('audit.event')}}">{{t('event.' + event.event) if has('event.' + event.event) else event.event}}</td>
 <td data-label="{{t('audit.reason')}}"{{!'' if event.reason or event.factor_id else ' class="none"'}}>
+<span>
 % if event.reason:
 {{t('reason.' + event.reason) if has('reason.' + event.reason) else event.reason}}
 % end
 % if event.factor_id:
 <code translate="no">{{event.factor_id}}</code>
 % end
-</td>
+</span></td>
 <td data-label="{{t('audit.actor')}}">{{event.actor}}</td>
 <td data-label="{{t('audit.door')}}">{{t('door.' + event.protocol) if has('door.' + event.protocol) else event.protocol}}</td>
 <td data-label="{{t('audit.address')}}"{{!'' if event.address else ' class="none"'}}>{{event.address or ''}}</td>

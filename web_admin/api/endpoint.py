@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
 
 from msgspec import Struct
 
@@ -96,6 +95,3 @@ class Endpoint:
         """Name it for OpenAPI and the metrics."""
         words = self.path.replace("{", "").replace("}", "").replace("-", "/").split("/")
         return self.method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
-
-
-Handler = Callable[..., Any]

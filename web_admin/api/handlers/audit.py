@@ -3,8 +3,9 @@
 from store.audit_log import Filter
 from web_admin.api.call import Call
 from web_admin.api.endpoint import Endpoint, Reply, Who
-from web_admin.api.models import AuditEvent, AuditEvents, AuditQuery
+from web_admin.api.models import AuditEvent, AuditEvents
 from web_admin.api.problems import Code
+from web_admin.api.queries import AuditQuery
 
 
 def list_all(call: Call, wanted: AuditQuery) -> Reply:

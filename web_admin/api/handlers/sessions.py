@@ -5,9 +5,10 @@ from msgspec import UNSET
 from store import sessions
 from web_admin.api.call import Call
 from web_admin.api.endpoint import Endpoint, Reply, Who
-from web_admin.api.models import Session, SessionQuery, Sessions
+from web_admin.api.models import Session, Sessions
 from web_admin.api.paging import page
 from web_admin.api.problems import Code
+from web_admin.api.queries import SessionQuery
 
 _ALL = "/users/{id}/sessions"
 

@@ -13,15 +13,10 @@ from store.access_tokens import Scope
 from store.errors import NotFoundError
 from web_admin.api.call import Call
 from web_admin.api.endpoint import PREFIX, Endpoint, Proof, Reply, Who
-from web_admin.api.models import (
-    AccessToken,
-    AccessTokens,
-    IssuedAccessToken,
-    NewAccessToken,
-    TokenQuery,
-)
+from web_admin.api.models import AccessToken, AccessTokens, IssuedAccessToken, NewAccessToken
 from web_admin.api.paging import page
 from web_admin.api.problems import Code, FieldProblem, Problem
+from web_admin.api.queries import TokenQuery
 
 _ALL = "/users/{id}/auth-factors/access-tokens"
 _ONE = _ALL + "/{accessTokenId}"

@@ -11,18 +11,11 @@ from store.totp_factors import TotpFactor
 from web_admin.api.call import Call
 from web_admin.api.endpoint import PREFIX, Endpoint, Proof, Reply, Who
 from web_admin.api.handlers.authentication import rise
-from web_admin.api.models import (
-    CompletedTotp,
-    Completion,
-    NewTotp,
-    StartedTotp,
-    Totp,
-    TotpQuery,
-    Totps,
-)
+from web_admin.api.models import CompletedTotp, Completion, NewTotp, StartedTotp, Totp, Totps
 from web_admin.api.paging import page
 from web_admin.api.problems import Code
 from web_admin.api.qr_codes import draw
+from web_admin.api.queries import TotpQuery
 
 _ALL = "/users/{id}/auth-factors/totp"
 _ONE = _ALL + "/{totpId}"

@@ -5,7 +5,8 @@ from msgspec import UNSET
 from store.accounts import AccountState
 from web_admin.api.call import Call
 from web_admin.api.endpoint import Endpoint, Proof, Reply, Who
-from web_admin.api.models import Account, AccountQuery, Accounts
+from web_admin.api.models import Account, Accounts
+from web_admin.api.queries import AccountQuery
 
 
 def list_all(call: Call, wanted: AccountQuery) -> Reply:

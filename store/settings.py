@@ -116,13 +116,21 @@ class GuessSettings(GateSettings, frozen=True, forbid_unknown_fields=True):
     """When guesses at passwords close a gate, and for how long."""
 
     failures: Annotated[int, Meta(ge=1, le=1000)] = 10
+    minutes: Annotated[int, Meta(ge=1, le=1440)] = 1
+    max_hours: Annotated[int, Meta(ge=1, le=168)] = 1
+
+
+class AddressGuessSettings(GuessSettings, frozen=True, forbid_unknown_fields=True):
+    """The same for an address, which many people may share."""
+
+    failures: Annotated[int, Meta(ge=1, le=1000)] = 50
 
 
 class PasswordThrottleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """When password guessing through web and API is slowed; sshd bounds its own."""
 
-    account: GuessSettings = GuessSettings(failures=10, minutes=1, max_hours=1)
-    address: GuessSettings = GuessSettings(failures=50, minutes=1, max_hours=1)
+    account: GuessSettings = GuessSettings()
+    address: AddressGuessSettings = AddressGuessSettings()
 
 
 class PasswordSettings(Struct, frozen=True, forbid_unknown_fields=True):

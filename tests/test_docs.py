@@ -58,3 +58,12 @@ def test_every_command_is_described(group: click.Group) -> None:
 def test_every_audit_word_is_described(word: str) -> None:
     """Every event and every reason stands in the store's README."""
     assert f"`{word}`" in (ROOT / "store" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("section", ["account", "address"])
+def test_one_setting_leaves_the_others_at_their_defaults(section: str) -> None:
+    """A section that names one setting changes that one only."""
+    given = {"password_throttle": {section: {"max_hours": 2}}}
+    changed = getattr(msgspec.convert(given, Settings).password_throttle, section)
+    default = getattr(Settings().password_throttle, section)
+    assert msgspec.structs.replace(default, max_hours=2) == changed

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from harness.stores import attempt, seeded
+from harness.stores import attempt, seeded, waited_too_long
 
 from store.errors import StoreError, StoreUnavailableError
 from store.opening import Store, open_store
@@ -94,8 +94,8 @@ def _prepare(settings: Settings, now: int, operation: str, *arguments: Any) -> C
 def _said(run: Callable[[], str]) -> str:
     try:
         return run()
-    except StoreUnavailableError:
-        return TURNED_AWAY
+    except StoreUnavailableError as error:
+        return TURNED_AWAY if waited_too_long(error) else repr(error)
 
 
 def _connect(store: Store) -> None:

@@ -58,18 +58,20 @@ class Installation:
         keys_of: "Installation | None" = None,
         clock_stands: bool = False,
         fresh: bool = False,
+        disk: Path | None = None,
     ) -> None:
         """Make configuration and store; an SQLite store unless there is a URL.
 
         Two hosts of one store have the same keys. A clock that stands is the test's to move. An
-        SQLite store is a copy of the run's first one, unless it is to be fresh.
+        SQLite store is a copy of the run's first one, unless it is to be fresh. `disk` is a folder
+        for it that is not in memory, as the sandbox is.
         """
         # Not in pytest's folders, which the service's user may not enter.
         folder = place() / "hosts" / secrets.token_hex(5)
         folder.mkdir(parents=True)
         self.folder = folder
         self.config = folder / "config.toml"
-        self.database = folder / "store" / "store.db"
+        self.database = (disk or folder) / "store" / "store.db"
         self.keys = folder / "keys"
         self.socket = folder / "run" / "pam.sock"
         self.clock = MovedClock(folder / "clock") if clock_stands else None

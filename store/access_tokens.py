@@ -291,7 +291,7 @@ def _check(token: str) -> str:
 
 
 def _networks(texts: tuple[str, ...]) -> str:
-    networks = " ".join(_network(text) for text in texts)
+    networks = " ".join(normal_network(text) for text in texts)
     if len(networks) > _MOST_NETWORKS:
         message = (
             f"these are too many networks: together they have {_MOST_NETWORKS} characters at most"
@@ -300,7 +300,8 @@ def _networks(texts: tuple[str, ...]) -> str:
     return networks
 
 
-def _network(text: str) -> str:
+def normal_network(text: str) -> str:
+    """Give a network the way it is kept; RequestError if it is none."""
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError as error:

@@ -156,7 +156,7 @@ class Accounts:
             account = work.ensure_account(name, actor)
             if account.barred_at is None:
                 account.barred_at = work.now
-                end_sessions(work, account.id)
+                end_sessions(work, account)
                 work.record(account, Entry(Event.ACCOUNT_BARRED, actor))
 
     def unbar(self, name: str, actor: Actor) -> None:
@@ -171,7 +171,7 @@ class Accounts:
         """Put a change of the password on record; sessions but the actor's own end."""
         with self._units.begin() as work:
             account = work.ensure_account(name, actor)
-            end_sessions(work, account.id, actor)
+            end_sessions(work, account, actor)
             work.record(account, Entry(Event.PASSWORD_CHANGED, actor))
 
     def _state(self, row: Row[Any], now: int) -> AccountState:

@@ -105,7 +105,9 @@ class Authentication:
         A job makes many requests where a person logs in once. While its use is noted from the
         same address, one more neither writes nor is audited: the audit has the token's login
         once a minute, each change that it makes, and each refusal. Without an account's name the
-        token is its owner's; a wrong secret proves nothing and stands in the log only.
+        token is its owner's. One that is nobody's, or somebody else's, proves nothing and stands
+        in the log only: else strangers could fill the audit, and tell by the time which accounts
+        there are.
         """
         presented = access_tokens.parse(token.text())
         if presented is None:
@@ -115,7 +117,7 @@ class Authentication:
         now = self._units.clock()
         attempt = Attempt(account or (row.account if row is not None else ""), protocol, address)
         decision = access_tokens.examine(row, presented, attempt, now)
-        if account is None and decision.reason is Reason.TOKEN_UNKNOWN:
+        if decision.reason is Reason.TOKEN_UNKNOWN:
             actor = Actor("", protocol, address)
             write_log_line("", Entry(Event.LOGIN_DENIED, actor, decision.reason))
             return Denied(decision.reason)
@@ -162,7 +164,7 @@ class Authentication:
                 grace.remember(work, account, attempt, self._settings.grace)
             _recorded(work, account, attempt, decision)
             if account.lock.locks > before.locks:
-                end_sessions(work, account.id)
+                end_sessions(work, account)
                 grace.end(work.connection, account.id)
                 work.record(account, Entry(Event.CODES_LOCKED, _actor(attempt)))
             return decision
@@ -185,8 +187,11 @@ class Authentication:
             return Denied(Reason.ACCOUNT_BARRED)
         # The factors themselves are asked: nothing else may open this way in.
         if work.connection.execute(ACTIVE_OF, {"account": account.id}).first() is not None:
-            if not self._codes.is_locked(work, account) and grace.applies(
-                work, account, attempt, self._settings.grace
+            # For SFTP clients that connect twice; a session of the web would be more than a login.
+            if (
+                attempt.protocol is Protocol.SSH
+                and not self._codes.is_locked(work, account)
+                and grace.applies(work, account, attempt, self._settings.grace)
             ):
                 return Granted(Reason.GRACE)
             return ChallengeRequired(ChallengeKind.CODE)

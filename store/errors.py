@@ -29,5 +29,9 @@ class LimitError(RequestError):
     """A limit of the configuration stands against it."""
 
 
+class OvertakenError(RequestError):
+    """What ends an account's sessions happened while somebody was signing in."""
+
+
 class EnrollmentError(RequestError):
     """The enrollment cannot be completed with this code, or no longer."""

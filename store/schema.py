@@ -47,6 +47,8 @@ accounts = Table(
     # Since when the account has an active TOTP factor; null: it has none. Kept beside the factors
     # so that logins and lists need not count them; a login without a code looks at them too.
     Column("adopted_at", BigInteger),
+    # Grows with whatever ends the account's sessions: see store.sessions.
+    Column("generation", Integer, nullable=False, server_default="0"),
     # Wrong codes in a row, and the lock they led to: see store.lockout.
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("locks", Integer, nullable=False, server_default="0"),

@@ -12,11 +12,11 @@ from store.audit import Actor, Entry, Event
 from store.base62 import base62
 from store.clock import Randomness, from_milliseconds
 from store.decisions import Attempt, Protocol
-from store.errors import NotFoundError
+from store.errors import NotFoundError, OvertakenError
 from store.schema import accounts, sessions
 from store.secret import Secret
 from store.settings import SessionSettings
-from store.unit_of_work import UnitOfWork, UnitsOfWork
+from store.unit_of_work import Account, UnitOfWork, UnitsOfWork
 
 _SECRET_LENGTH = 43
 _ID_BYTES = 6
@@ -68,6 +68,7 @@ _OF = (
     .where(accounts.c.name == bindparam("name"))
     .order_by(sessions.c.seen_at.desc(), sessions.c.id)
 )
+_GENERATION = select(accounts.c.generation).where(accounts.c.name == bindparam("name"))
 _UPDATE = update(sessions).where(sessions.c.id == bindparam("session_id"))
 _DELETE = delete(sessions).where(
     sessions.c.id == bindparam("session_id"), sessions.c.account_id == bindparam("owner")
@@ -90,13 +91,27 @@ class Sessions:
         # Near enough for the shortest idle time too: who goes on must not be found idle.
         self._seen_every = min(_SEEN_EVERY, settings.idle_minutes * 60_000 // 10)
 
-    def begin(self, attempt: Attempt, stage: Stage, agent: str) -> tuple[Secret, Session]:
-        """Make a session after a right password, and give its secret this once."""
+    def generation(self, account: str) -> int:
+        """Give a number that grows with whatever ends the account's sessions."""
+        with self._units.database.read() as connection:
+            return connection.execute(_GENERATION, {"name": account}).scalar_one_or_none() or 0
+
+    def begin(
+        self, attempt: Attempt, stage: Stage, agent: str, generation: int | None = None
+    ) -> tuple[Secret, Session]:
+        """Make a session after a right password, and give its secret this once.
+
+        The generation is the one of before the password was checked. OvertakenError if it has
+        grown since: the password may have been changed, or MFA adopted, in between.
+        """
         secret = self._new_secret()
         session_id = self._randomness(_ID_BYTES).hex()
         actor = Actor(attempt.account, attempt.protocol, attempt.address)
         with self._units.begin() as work:
             owner = work.ensure_account(attempt.account, actor)
+            if generation is not None and owner.generation != generation:
+                message = "the account was changed while you signed in: try again"
+                raise OvertakenError(message)
             values = {
                 "id": session_id,
                 "digest": _digest(secret),
@@ -170,7 +185,7 @@ class Sessions:
         with self._units.begin() as work:
             owner = work.account(account)
             if owner is not None:
-                end_sessions(work, owner.id, actor)
+                end_sessions(work, owner, actor)
                 work.record(owner, Entry(Event.SESSIONS_ENDED, actor))
 
     def _is_alive(self, row: Row[Any], now: int) -> bool:
@@ -203,10 +218,14 @@ class Sessions:
         return Secret.of(base62(int.from_bytes(self._randomness(32)), _SECRET_LENGTH))
 
 
-def end_sessions(work: UnitOfWork, account_id: int, actor: Actor | None = None) -> None:
-    """End an account's sessions within a transaction, but for the one that the actor is in."""
+def end_sessions(work: UnitOfWork, account: Account, actor: Actor | None = None) -> None:
+    """End an account's sessions within a transaction, but for the one that the actor is in.
+
+    Sign-ins that are under way begin none any more either.
+    """
     kept = actor.session_id if actor is not None and actor.session_id is not None else ""
-    work.connection.execute(_DELETE_OTHERS, {"owner": account_id, "kept": kept})
+    work.connection.execute(_DELETE_OTHERS, {"owner": account.id, "kept": kept})
+    account.generation += 1
 
 
 def _digest(secret: Secret) -> bytes:

@@ -157,7 +157,7 @@ class TotpFactors:
                 owner.adopted_at = work.now
                 codes = recovery_codes.make_codes(work, owner, actor, self._randomness)
                 # Sessions from before were begun with the password alone.
-                end_sessions(work, owner.id, actor)
+                end_sessions(work, owner, actor)
             _, row = _find(work, account, factor_id)
         # Raised after the commit: the audit of a failure must stay.
         if problem is not None:
@@ -225,7 +225,7 @@ def _find(work: UnitOfWork, account: str, factor_id: str) -> tuple[Account, Row[
 
 
 def _after_removal(work: UnitOfWork, owner: Account, actor: Actor) -> None:
-    end_sessions(work, owner.id, actor)
+    end_sessions(work, owner, actor)
     grace.end(work.connection, owner.id)
     if work.connection.execute(ACTIVE_OF, {"account": owner.id}).first() is None:
         owner.adopted_at = None

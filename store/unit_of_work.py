@@ -41,6 +41,7 @@ class Account:
     created_at: int
     barred_at: int | None
     adopted_at: int | None
+    generation: int
     lock: LockState
     audit_sequence: int
     audit_head: bytes
@@ -75,6 +76,7 @@ class UnitOfWork:
             row.created_at,
             row.barred_at,
             row.adopted_at,
+            row.generation,
             lock,
             row.audit_sequence,
             row.audit_digest,
@@ -149,6 +151,7 @@ class UnitOfWork:
                     "account_id": account.id,
                     "barred_at": account.barred_at,
                     "adopted_at": account.adopted_at,
+                    "generation": account.generation,
                     "failures": account.lock.failures,
                     "locks": account.lock.locks,
                     "locked_at": account.lock.locked_at,

@@ -141,6 +141,8 @@ def _environ(scope: dict[str, Any], body: bytes) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for raw_name, raw_value in scope["headers"]:
+        if b"_" in raw_name:
+            continue  # would pass for the name with "-", which a trusted proxy may have set
         name = raw_name.decode("latin-1").upper().replace("-", "_")
         # Bottle reads headers as UTF-8, and fails on what is none.
         value = raw_value.decode("utf-8", "replace").encode("utf-8").decode("latin-1")

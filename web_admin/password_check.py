@@ -47,6 +47,8 @@ class Checked:
     """The account's canonical name; as typed, if there is none."""
     wait: int = 0
     """Seconds until it may be tried again."""
+    generation: int = 0
+    """Of the account's sessions, before the password was checked: see store.sessions."""
 
 
 class PasswordCheck:
@@ -77,6 +79,7 @@ class PasswordCheck:
         wait = self._store.password_throttle.enter(name, address)
         if wait:
             return Checked(Finding.NOT_NOW, name, wait)
+        generation = self._store.sessions.generation(name)
         verdict = self._passwords.check(name, address, password).verdict
         if verdict is Verdict.BUSY:
             return Checked(Finding.NOT_NOW, name, _BUSY_SECONDS)
@@ -85,7 +88,7 @@ class PasswordCheck:
                 self._store.authentication.refuse_password(Attempt(name, door, address))
             return Checked(Finding.WRONG, name)
         self._store.password_throttle.succeed(name, address)
-        return Checked(_FINDINGS[verdict], name)
+        return Checked(_FINDINGS[verdict], name, generation=generation)
 
     @contextmanager
     def _place(self, address: str) -> Iterator[bool]:

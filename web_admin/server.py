@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import os
+import resource
 import socket
 import ssl
 import threading
@@ -29,9 +30,11 @@ from web_admin.site import Site
 
 _log = logging.getLogger("sftp_mfa.web")
 
-_HEADER_MILLISECONDS = 10_000
+_HEADER_MILLISECONDS = 5_000
 _HEADER_BYTES = 32 * 1024
-_BACKLOG = 512
+_BACKLOG = 4096
+_CONNECTIONS = 8192
+"""So many may be half-sent while others get answers; each is given up after the header's time."""
 _STOP_SECONDS = 10
 
 
@@ -64,6 +67,7 @@ def run(settings: Settings) -> None:
         http=HTTPModes.http1,
         websockets=False,
         backlog=_BACKLOG,
+        backpressure=_CONNECTIONS,
         http1_settings=HTTP1Settings(
             header_read_timeout=_HEADER_MILLISECONDS, max_buffer_size=_HEADER_BYTES
         ),
@@ -74,6 +78,8 @@ def run(settings: Settings) -> None:
         workers_kill_timeout=_STOP_SECONDS,
     )
     server.pair = (certificate, key)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     server.serve(target_loader=partial(make_gateway, settings), wrap_loader=False)
 
 

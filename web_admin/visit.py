@@ -134,11 +134,11 @@ class Visit:
         """Give an attempt to get in, from here."""
         return Attempt(account, Protocol.WEB, self.address)
 
-    def begin_session(self, account: str, stage: Stage) -> None:
-        """Begin a session, in place of any other of this browser."""
+    def begin_session(self, account: str, stage: Stage, generation: int) -> None:
+        """Begin a session, in place of any other of this browser; OvertakenError as the store."""
         self.end_session()
         agent = self.header("User-Agent") or ""
-        self._enter(self.site.store.sessions.begin(self.attempt(account), stage, agent))
+        self._enter(self.site.store.sessions.begin(self.attempt(account), stage, agent, generation))
 
     def raise_session(self) -> None:
         """Make the session full and confirmed, under a new secret."""

@@ -3,7 +3,7 @@
 import pytest
 from harness.stores import ADDRESS, ROOT, Clock, OpenStore, Phone, attempt, enroll, try_code
 
-from store.decisions import ChallengeKind, ChallengeRequired, Denied, Granted, Reason
+from store.decisions import ChallengeKind, ChallengeRequired, Denied, Granted, Protocol, Reason
 from store.opening import Store
 
 CODE_NEEDED, GRACE = ChallengeRequired(ChallengeKind.CODE), Granted(Reason.GRACE)
@@ -133,3 +133,12 @@ def test_turned_off_it_is_over_at_once(open_store: OpenStore) -> None:
     """What an earlier configuration gave is worth nothing."""
     assert password_is_worth(open_store()) == CODE_NEEDED
     assert password_is_worth(open_store(grace={"seconds": 1})) == GRACE
+
+
+@pytest.mark.usefixtures("phone")
+@pytest.mark.parametrize("door", [Protocol.WEB, Protocol.API])
+def test_it_opens_no_session_of_the_web(store: Store, door: Protocol) -> None:
+    """A session reaches further than a login: the thief of a password could enroll a device."""
+    at_the_door = attempt("alice", protocol=door, address=ADDRESS)
+    assert store.authentication.accept_password(at_the_door) == CODE_NEEDED
+    assert password_is_worth(store) == GRACE

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from store.audit import Actor
 from store.clock import from_milliseconds
 from store.decisions import Attempt, Protocol
-from store.errors import NotFoundError
+from store.errors import NotFoundError, OvertakenError
 from store.opening import Store
 from store.schema import sessions
 from store.secret import Secret
@@ -218,3 +218,24 @@ def test_each_change_of_a_session_is_recorded(store: Store) -> None:
     store.sessions.rise(session, actor_in(session))
     store.sessions.end("alice", session.id, ROOT)
     assert told(store) == ["session_begun", "session_confirmed", "sessions_ended"]
+
+
+def test_sign_in_that_a_change_overtook_begins_no_session(store: Store, clock: Clock) -> None:
+    """Whoever's password was checked before it was changed, or before MFA, stays out."""
+    changes = [
+        lambda: store.accounts.note_password_changed("alice", ROOT),
+        lambda: enroll(store, clock),
+        lambda: store.totp_factors.delete_all("alice", ROOT),
+        lambda: store.accounts.bar("alice", ROOT),
+        lambda: store.sessions.end_others("alice", ROOT),
+    ]
+    begin(store)
+    for change in changes:
+        generation = store.sessions.generation("alice")
+        change()
+        with pytest.raises(OvertakenError):
+            store.sessions.begin(WEB, Stage.FULL, "Lynx", generation)
+        store.accounts.unbar("alice", ROOT)
+        now = store.sessions.generation("alice")
+        _, session = store.sessions.begin(WEB, Stage.FULL, "Lynx", now)
+        assert session in store.sessions.list("alice")

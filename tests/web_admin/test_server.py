@@ -21,6 +21,7 @@ from visitor import Visitor
 from web_host import WebHost, make_certificate
 
 from store.settings import WebSettings
+from web_admin import gateway
 from web_admin.errors import ServeError
 from web_admin.gateway import MAX_BODY
 from web_admin.proxies import Peer, find_peer, parse_networks
@@ -274,3 +275,16 @@ def test_it_starts_only_with_a_certificate_that_can_be_used(web_host: WebHost) -
     ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
     assert ended.returncode == 3
     assert ended.stderr.startswith("error: web.certificate and web.key: ")
+
+
+def test_header_with_an_underscore_passes_for_no_other() -> None:
+    """A client behind a proxy cannot add to what the proxy says of it, by another spelling."""
+    scope = {
+        "method": "GET",
+        "path": "/",
+        "query_string": b"",
+        "http_version": "1.1",
+        "headers": [(b"x-forwarded-for", b"203.0.113.5"), (b"x_forwarded_for", b"10.1.2.3")],
+    }
+    environ = gateway._environ(scope, b"")  # noqa: SLF001 - no client of ours sends such headers
+    assert environ["HTTP_X_FORWARDED_FOR"] == "203.0.113.5"

@@ -23,7 +23,7 @@ from store.secret import Secret
 from store.sessions import Session
 from web_admin.api.call import Call, Caller, Via
 from web_admin.api.problems import Code, Problem
-from web_admin.password_check import Finding
+from web_admin.password_check import Checked, Finding
 
 CODE_HEADER = "X-MFA-Code"
 _CODE_HINT = (
@@ -41,7 +41,14 @@ class Presented:
 
 
 def identify(call: Call, given: Presented) -> Caller:
-    """Tell who calls; a Problem for who is not let in."""
+    """Tell who calls; a Problem for who is not let in, or is no account any more."""
+    caller = _identify(call, given)
+    if canonical_name(caller.account) != caller.account:
+        raise Problem(Code.ACCOUNT_CLOSED)
+    return caller
+
+
+def _identify(call: Call, given: Presented) -> Caller:
     scheme, _, value = given.authorization.strip().partition(" ")
     match scheme.lower(), value.strip():
         case "bearer", value if value:
@@ -61,12 +68,12 @@ def find_session(call: Call, secret: Secret) -> Session | None:
     return session if session is not None and session.protocol is Protocol.API else None
 
 
-def check_password(call: Call, name: str, password: Secret) -> tuple[str, bool]:
-    """Give the account of a right password, and whether it has expired; else a Problem."""
+def check_password(call: Call, name: str, password: Secret) -> Checked:
+    """Check a password; a Problem unless it is right."""
     checked = call.site.password_check.check(name, password, call.address, Protocol.API)
     match checked.finding:
         case Finding.RIGHT | Finding.RIGHT_BUT_EXPIRED:
-            return checked.account, checked.finding is Finding.RIGHT_BUT_EXPIRED
+            return checked
         case Finding.WRONG:
             raise Problem(Code.CREDENTIALS_REFUSED)
         case Finding.CLOSED:
@@ -116,11 +123,11 @@ def _bearer(call: Call, secret: Secret) -> Caller:
 
 
 def _basic(call: Call, name: str, password: Secret, code: str) -> Caller:
-    known = canonical_name(name)
-    caller = _by_token(call, password, known) if known is not None else None
+    caller = _by_token(call, password, canonical_name(name) or name)
     if caller is not None:
         return caller
-    account, is_expired = check_password(call, name, password)
+    checked = check_password(call, name, password)
+    account = checked.account
     decision = call.store.authentication.accept_password(call.attempt(account))
     match decision:
         case Granted():
@@ -137,7 +144,7 @@ def _basic(call: Call, name: str, password: Secret, code: str) -> Caller:
             raise Problem(Code.ACCOUNT_BARRED)
         case _:
             raise Problem(Code.CREDENTIALS_REFUSED)
-    if is_expired:
+    if checked.finding is Finding.RIGHT_BUT_EXPIRED:
         raise Problem(Code.PASSWORD_EXPIRED, "Log in with POST /api/v1/auth/login and change it.")
     return Caller(account, Via.PASSWORD)
 

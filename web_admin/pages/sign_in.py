@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from store.decisions import ChallengeKind, ChallengeRequired, Denied, Granted, Protocol, Reason
-from store.errors import NotFoundError
+from store.errors import NotFoundError, OvertakenError
 from store.sessions import Stage
-from web_admin.password_check import Finding
+from web_admin.password_check import Checked, Finding
 from web_admin.routes import Answer, Need, Page, Redirect, Route, message
 from web_admin.visit import Visit
 
@@ -28,8 +28,10 @@ def submit(visit: Visit) -> Answer:
     checked = check.check(account, visit.secret("password"), visit.address, Protocol.WEB)
     match checked.finding:
         case Finding.RIGHT | Finding.RIGHT_BUT_EXPIRED:
-            expired = checked.finding is Finding.RIGHT_BUT_EXPIRED
-            return _enter(visit, checked.account, expired=expired)
+            try:
+                return _enter(visit, checked)
+            except OvertakenError:
+                return Page("sign_in", {"account": account, "problem": "wrong"}, 403)
         case Finding.WRONG:
             return Page("sign_in", {"account": account, "problem": "wrong"}, 403)
         case Finding.CLOSED:
@@ -40,16 +42,17 @@ def submit(visit: Visit) -> Answer:
     assert_never(checked.finding)
 
 
-def _enter(visit: Visit, account: str, *, expired: bool) -> Answer:
+def _enter(visit: Visit, checked: Checked) -> Answer:
     """Say what the right password is worth."""
+    account, expired = checked.account, checked.finding is Finding.RIGHT_BUT_EXPIRED
     decision = visit.site.store.authentication.accept_password(visit.attempt(account))
     query = f"?{EXPIRED}=1" if expired else ""
     match decision:
         case Granted():
-            visit.begin_session(account, Stage.FULL)
+            visit.begin_session(account, Stage.FULL, checked.generation)
             return Redirect(f"/password{query}" if expired else "/")
         case ChallengeRequired(kind):
-            return _challenge(visit, account, kind, query)
+            return _challenge(visit, checked, kind, query)
         case Denied(Reason.ACCOUNT_BARRED):
             return message("barred", 403)
         case Denied():
@@ -57,13 +60,13 @@ def _enter(visit: Visit, account: str, *, expired: bool) -> Answer:
     assert_never(decision)
 
 
-def _challenge(visit: Visit, account: str, kind: ChallengeKind, query: str) -> Answer:
+def _challenge(visit: Visit, checked: Checked, kind: ChallengeKind, query: str) -> Answer:
     match kind:
         case ChallengeKind.CODE:
-            visit.begin_session(account, Stage.CODE)
+            visit.begin_session(checked.account, Stage.CODE, checked.generation)
             return Redirect(f"/sign-in/code{query}")
         case ChallengeKind.ENROLLMENT:
-            visit.begin_session(account, Stage.ENROLLMENT)
+            visit.begin_session(checked.account, Stage.ENROLLMENT, checked.generation)
             return Redirect("/mfa")
     assert_never(kind)
 

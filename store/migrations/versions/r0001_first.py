@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("barred_at", sa.BigInteger(), nullable=True),
         sa.Column("adopted_at", sa.BigInteger(), nullable=True),
+        sa.Column("generation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
         sa.Column("locks", sa.Integer(), server_default="0", nullable=False),
         sa.Column("locked_at", sa.BigInteger(), nullable=True),
@@ -81,6 +82,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("gate", "subject", name=op.f("pk_throttles")),
     )
     op.create_index(op.f("ix_throttles_counted_at"), "throttles", ["counted_at"], unique=False)
+    op.create_table(
+        "used_forms",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_used_forms")),
+    )
+    op.create_index(op.f("ix_used_forms_used_at"), "used_forms", ["used_at"], unique=False)
     op.create_table(
         "access_tokens",
         sa.Column("id", sa.String(length=8), nullable=False),
@@ -217,10 +225,3 @@ def upgrade() -> None:
         postgresql_where=sa.text("completed_at IS NULL"),
     )
     op.create_index(op.f("ix_totp_factors_key_id"), "totp_factors", ["key_id"], unique=False)
-    op.create_table(
-        "used_forms",
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("used_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("digest", name=op.f("pk_used_forms")),
-    )
-    op.create_index(op.f("ix_used_forms_used_at"), "used_forms", ["used_at"], unique=False)

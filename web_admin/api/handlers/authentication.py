@@ -4,7 +4,7 @@ from typing import assert_never
 
 from store.audit import Actor
 from store.decisions import ChallengeKind, ChallengeRequired, Denied, Granted, Protocol, Reason
-from store.errors import NotFoundError
+from store.errors import NotFoundError, OvertakenError
 from store.secret import Secret
 from store.sessions import Session, Stage
 from web_admin.api.call import Call, Via
@@ -20,24 +20,26 @@ from web_admin.api.models import (
 )
 from web_admin.api.problems import Code, Problem
 from web_admin.broker_wire import Verdict
+from web_admin.password_check import Checked, Finding
 
 _BUSY_SECONDS = 60
 
 
 def log_in(call: Call, given: Login) -> Reply:
     """Check the password and say what it is worth."""
-    account, is_expired = check_password(call, given.account, Secret.of(given.password))
+    checked = check_password(call, given.account, Secret.of(given.password))
+    account = checked.account
     decision = call.store.authentication.accept_password(call.attempt(account))
     match decision:
         case Granted():
-            session = _begin(call, account, Stage.FULL, is_expired=is_expired)
+            session = _begin(call, checked, Stage.FULL)[1]
             return Reply(LoginAnswer("logged_in", session))
         case ChallengeRequired(ChallengeKind.CODE):
-            secret, _ = call.store.sessions.begin(call.attempt(account), Stage.CODE, call.agent)
+            secret, _ = _begin(call, checked, Stage.CODE)
             seconds = call.site.settings.sessions.code_minutes * 60
             return Reply(LoginAnswer("mfa_required", None, secret.text(), seconds))
         case ChallengeRequired(ChallengeKind.ENROLLMENT):
-            session = _begin(call, account, Stage.ENROLLMENT, is_expired=is_expired)
+            session = _begin(call, checked, Stage.ENROLLMENT)[1]
             return Reply(LoginAnswer("enrollment_required", session))
         case Denied(Reason.ACCOUNT_BARRED):
             raise Problem(Code.ACCOUNT_BARRED)
@@ -101,9 +103,14 @@ def rise(call: Call, session: Session) -> NewSession:
     return NewSession(risen.account, risen.id, secret.text())
 
 
-def _begin(call: Call, account: str, stage: Stage, *, is_expired: bool) -> NewSession:
-    secret, session = call.store.sessions.begin(call.attempt(account), stage, call.agent)
-    return NewSession(account, session.id, secret.text(), is_expired)
+def _begin(call: Call, checked: Checked, stage: Stage) -> tuple[Secret, NewSession]:
+    attempt = call.attempt(checked.account)
+    try:
+        secret, session = call.store.sessions.begin(attempt, stage, call.agent, checked.generation)
+    except OvertakenError as error:
+        raise Problem(Code.CREDENTIALS_REFUSED, str(error)) from error
+    is_expired = checked.finding is Finding.RIGHT_BUT_EXPIRED
+    return secret, NewSession(checked.account, session.id, secret.text(), is_expired)
 
 
 def _session(call: Call) -> Session:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from store import access_tokens
 from store.access_tokens import Scope
-from store.errors import NotFoundError
+from store.errors import NotFoundError, RequestError
 from web_admin.api.call import Call
 from web_admin.api.endpoint import PREFIX, Endpoint, Proof, Reply, Who
 from web_admin.api.models import AccessToken, AccessTokens, IssuedAccessToken, NewAccessToken
@@ -88,8 +88,9 @@ def _bounded(wanted: NewAccessToken, bounds: access_tokens.AccessToken) -> NewAc
 def _within(wanted: tuple[str, ...], bounds: tuple[str, ...]) -> bool:
     outer = [ipaddress.ip_network(text) for text in bounds]
     try:
-        inner = [ipaddress.ip_network(text, strict=False) for text in wanted]
-    except ValueError:
+        # As they will be kept: an IPv4 network written as IPv6 is an IPv4 one.
+        inner = [ipaddress.ip_network(access_tokens.normal_network(text)) for text in wanted]
+    except RequestError:
         return False
     return bool(inner) and all(any(_is_part(one, other) for other in outer) for one in inner)
 

@@ -1,5 +1,6 @@
 """The engine for SQLite and PostgreSQL, and what must be true of every connection it lends."""
 
+import math
 import os
 import re
 import sqlite3
@@ -75,13 +76,16 @@ class Database:
         self.engine.dispose()
 
 
-def make_engine(settings: StoreSettings) -> Engine:
-    """Make the engine of a store URL; StoreUnavailableError for one that is not ours."""
+def make_engine(settings: StoreSettings, *, in_no_hurry: bool = False) -> Engine:
+    """Make the engine of a store URL; StoreUnavailableError for one that is not ours.
+
+    Who is in no hurry waits for an answer however long it takes.
+    """
     url = _parse(settings.url)
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, settings.wait_seconds)
     if url.get_backend_name() == "postgresql":
-        return _postgresql_engine(url, settings.wait_seconds)
+        return _postgresql_engine(url, settings.wait_seconds, in_no_hurry=in_no_hurry)
     message = f"store.url: {url.get_backend_name()!r} is neither sqlite nor postgresql"
     raise StoreUnavailableError(message)
 
@@ -161,7 +165,7 @@ def _sqlite_engine(url: URL, wait: float) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: URL, wait: float) -> Engine:
+def _postgresql_engine(url: URL, wait: float, *, in_no_hurry: bool) -> Engine:
     milliseconds = int(wait * 1000)
     seconds = max(1, round(wait))
     engine = create_engine(
@@ -188,7 +192,8 @@ def _postgresql_engine(url: URL, wait: float) -> Engine:
         from store.postgresql import BoundedConnection  # noqa: PLC0415 - brings psycopg
 
         connection = BoundedConnection.connect(*arguments, **options)
-        connection.patience = wait + 1  # the server's own timeouts come first, and say more
+        # The server's own timeouts come first, and say more.
+        connection.patience = math.inf if in_no_hurry else wait + 1
         return connection
 
     return engine

@@ -28,7 +28,7 @@ def upgrade_store(
 ) -> tuple[str | None, str]:
     """Make or move the schema in one transaction; give the versions before and after."""
     _make_file(settings)
-    engine = make_engine(settings)
+    engine = make_engine(settings, in_no_hurry=True)
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":

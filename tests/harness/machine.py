@@ -28,6 +28,7 @@ mount -n -t tmpfs -o mode=700 tmpfs /root
 mount -n -t tmpfs -o mode=1777 tmpfs /tmp
 cp -a "$2/checkout" /root/checkout
 userdel sftp-mfa
+grpconv
 echo ready
 exec sleep infinity
 """
@@ -55,17 +56,19 @@ class Machine:
     @classmethod
     def make(cls, folder: Path) -> Self:
         """Make one in an empty folder; it lasts as long as the sandbox unless it is closed."""
-        holder = subprocess.Popen(
-            [
-                *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-                *("--propagation", "private", "sh", "-c", _SETUP, "sh", folder, sandbox.place()),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "ready\n"
+        with sandbox.exclusively("accounts"):  # or it gets a copy of half a change to them
+            holder = subprocess.Popen(
+                [
+                    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+                    *("--propagation", "private"),
+                    *("sh", "-c", _SETUP, "sh", folder, sandbox.place()),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "ready\n"
         return cls(inner(holder), holder)
 
     def argv(self, *argv: str | Path) -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from browser import CHROMIUM, FLAGS, Visitor, visit
 from client import Client
 from playwright.sync_api import Browser, sync_playwright
-from visitor import CHROMIUM, FLAGS, Visitor, visit
 from web_host import WebHost
 
 _numbers = itertools.count(1)

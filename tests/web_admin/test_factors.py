@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from browser import Visitor
 from client import Client
 from harness.accounts import Account, Accounts
 from harness.clients import OpenSsh
 from harness.installation import ROOT
 from tour import device_on, in_app
-from visitor import Visitor
 from web_host import WebHost
 
 from store.access_tokens import Scope

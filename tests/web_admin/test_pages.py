@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import Visitor
 from harness.accounts import Account, Accounts
 from playwright.sync_api import expect
 from tour import WALKS, Walk, in_app
-from visitor import Visitor
 from web_host import WebHost
 
 WAYS = [

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browser import Visitor
 from client import Client
 from harness.accounts import Account
 from harness.sandbox import checkout, command
 from harness.waiting import until
 from playwright.sync_api import Browser
-from visitor import Visitor
 from web_host import WebHost, make_certificate
 
 from store.settings import WebSettings

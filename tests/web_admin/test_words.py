@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
+from browser import Visitor
 from client import Client
 from harness.accounts import Account
 from playwright.sync_api import expect
-from visitor import Visitor
 
 from store.audit import Event
 from store.decisions import Protocol, Reason

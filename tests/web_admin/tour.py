@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from browser import CHROMIUM, FLAGS, Visitor, visit
 from harness.accounts import Account, Accounts
 from harness.installation import ROOT, Device
-from visitor import CHROMIUM, FLAGS, Visitor, visit
 from web_host import ADMINISTRATORS, WebHost
 
 from store.decisions import Attempt, Protocol

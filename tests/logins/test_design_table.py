@@ -5,13 +5,16 @@ from functools import partial
 
 import pytest
 from harness.accounts import Account
-from harness.clients import Client, Method
+from harness.clients import CLIENTS, Client, Method
 from harness.installation import Device
 from harness.sshd import Sshd
 from hosts import Host, at_once
 
 METHODS: list[Method] = ["keyboard-interactive", "password"]
 each_method = pytest.mark.parametrize("method", METHODS)
+each_prompting_client = pytest.mark.parametrize(
+    "client", [name for name, kind in CLIENTS.items() if not kind.answers_once], indirect=True
+)
 
 
 def words(prompts: Sequence[str]) -> list[str]:
@@ -19,15 +22,9 @@ def words(prompts: Sequence[str]) -> list[str]:
     return [prompt.rpartition(") ")[2].removeprefix("| ") for prompt in prompts]
 
 
-def needs_a_prompt_each(client: Client) -> None:
-    """Skip the client that has one answer to give."""
-    if client.answers_once:
-        pytest.skip("it knows one prompt only")
-
-
+@each_prompting_client
 def test_password_and_code_let_in(host: Host, account: Account, client: Client) -> None:
     """The password and then the code are asked, one after the other."""
-    needs_a_prompt_each(client)
     device = host.installation.enroll(account.name)
     outcome = client.login(host.sshd, account.name, [account.password, device.code])
     assert outcome.ok, outcome.output
@@ -45,9 +42,9 @@ REFUSED_CODES: dict[str, tuple[Callable[[Device], str], str, int]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED_CODES)
+@each_prompting_client
 def test_wrong_code_is_refused(host: Host, account: Account, client: Client, kind: str) -> None:
     """After the right password a wrong code is refused; it counts if it is a guess at all."""
-    needs_a_prompt_each(client)
     make_code, reason, counted = REFUSED_CODES[kind]
     device = host.installation.enroll(account.name)
     answers = [account.password, partial(make_code, device)]
@@ -58,11 +55,11 @@ def test_wrong_code_is_refused(host: Host, account: Account, client: Client, kin
     assert host.installation.wrong_codes(account.name) == counted
 
 
+@each_prompting_client
 def test_replayed_code_is_refused_and_not_counted(
     host: Host, account: Account, client: Client
 ) -> None:
     """A code that has let in once does not do so again, which is no guess either."""
-    needs_a_prompt_each(client)
     code = host.installation.enroll(account.name).code()
     assert client.login(host.sshd, account.name, [account.password, code]).ok
     assert not client.login(host.sshd, account.name, [account.password, code]).ok

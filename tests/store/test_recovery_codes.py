@@ -7,12 +7,13 @@ from harness.audit import told
 from harness.stores import ROOT, Clock, OpenStore, Phone, enroll, try_code
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from store import recovery_codes
 from store.decisions import Denied, Granted, Reason
 from store.errors import RequestError
 from store.opening import Store
+from store.schema import accounts
 from store.schema import recovery_codes as table
 
 ACCEPTED, WRONG = Granted(Reason.RECOVERY_CODE_ACCEPTED), Denied(Reason.CODE_WRONG)
@@ -151,6 +152,21 @@ def test_database_does_not_tell_them(open_store: OpenStore, clock: Clock) -> Non
     assert len(rows) == 10
     stored = repr(rows).lower()
     assert not [code for code in codes if code in stored or code.replace("-", "") in stored]
+
+
+def test_code_that_is_given_to_another_account_is_worth_nothing(
+    store: Store, clock: Clock, paper: list[str]
+) -> None:
+    """Who can write in the database cannot get into an account with a paper of his own."""
+    enroll(store, clock, "bob")
+    with store.units.database.write() as connection:
+        rows = connection.execute(select(accounts.c.name, accounts.c.id)).all()
+        number = {row.name: row.id for row in rows}
+        connection.execute(delete(table).where(table.c.account_id == number["bob"]))
+        moved = update(table).where(table.c.account_id == number["alice"])
+        connection.execute(moved.values(account_id=number["bob"]))
+    assert store.recovery_codes.left("bob") == 10
+    assert try_code(store, paper[0], "bob") == WRONG
 
 
 @given(st.text())

@@ -20,12 +20,12 @@ from harness.stores import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from store.decisions import Granted
 from store.errors import KeyFileError
 from store.opening import Store
-from store.schema import totp_factors
+from store.schema import accounts, totp_factors
 from store.sealing import Keyring, Sealed, create_key_file, read_keys, replace_key_file
 from store.settings import Settings
 
@@ -195,6 +195,18 @@ def test_secret_moved_to_another_factor_opens_nothing(store: Store, clock: Clock
     swap_secrets(store, phone, spare)
     with pytest.raises(KeyFileError, match="does not open"):
         try_code(store, phone.code())
+
+
+def test_factor_that_is_given_to_another_account_opens_nothing(store: Store, clock: Clock) -> None:
+    """With its whole row: whose it is was sealed with it."""
+    mine = enroll(store, clock, "mallory")
+    enroll(store, clock, "alice")
+    with store.units.database.write() as connection:
+        victim = select(accounts.c.id).where(accounts.c.name == "alice").scalar_subquery()
+        moved = update(totp_factors).where(totp_factors.c.id == mine.id)
+        connection.execute(moved.values(account_id=victim))
+    with pytest.raises(KeyFileError, match="does not open"):
+        try_code(store, mine.code(), "alice")
 
 
 def test_store_under_another_key_file_refuses_everything(

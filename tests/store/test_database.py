@@ -260,24 +260,6 @@ def test_read_only_disk_refuses_until_it_is_writable(
         assert try_code(store, phone.code()) == Granted(Reason.CODE_ACCEPTED, phone.id)
 
 
-@pytest.mark.xfail(reason="SQLite writes what the log of the file before holds into the copy")
-def test_copy_put_in_the_files_place_is_not_mixed_with_the_log_that_lies_there(
-    impatient: Settings, clock: Clock
-) -> None:
-    """A backup that is restored under a running program is used as it is, or refused."""
-    file = file_of(impatient)
-    backup = file.with_name("backup")
-    with opened(impatient, clock) as store:
-        enroll(store, clock)
-        with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as copy:
-            source.backup(copy)
-        store.accounts.bar("alice", ROOT)
-        backup.replace(file)
-        with suppress(StoreError):
-            assert store.accounts.show("alice").barred_at is None
-            assert list(store.audit_log.verify()) == []
-
-
 def test_damaged_file_refuses(impatient: Settings, clock: Clock) -> None:
     """Nobody is let in by what can be read of it."""
     with opened(impatient, clock) as store:

@@ -12,36 +12,37 @@ _FILL = [
     """
     INSERT INTO accounts (id, name, created_at, barred_at, adopted_at, failures, locks, locked_at,
         audit_sequence, audit_digest, audit_base_sequence, audit_base_digest)
-    SELECT i * 2 + 1000, {name}, {now} - {day}, CASE WHEN i % 500 = 0 THEN {now} END,
-        {now} - {day}, 0, CASE WHEN i % 500 = 1 THEN 1 ELSE 0 END,
-        CASE WHEN i % 500 = 1 THEN {now} END, {events}, {blob}, 0, {blob} FROM n
+    SELECT i * 1000 + 1000, {name}, {now} - {day}, CASE WHEN i % 20 = 0 THEN {now} END,
+        {now} - {day}, 0, CASE WHEN i % 20 = 1 THEN 1 ELSE 0 END,
+        CASE WHEN i % 20 = 1 THEN {now} END, {events}, {blob}, 0, {blob} FROM n
     """,
     """
     INSERT INTO totp_factors (id, account_id, name, key_id, sealed_secret, created_at, completed_at,
         last_used_step, last_used_at)
-    SELECT {hex}, i * 2 + 1000, 'phone', 'somekey1', {blob}, {now} - {day}, {now} - {day},
+    SELECT {hex}, i * 1000 + 1000, 'phone', 'somekey1', {blob}, {now} - {day}, {now} - {day},
         {now} / 30000 - 2880, {now} - {day} FROM n
     """,
     """
     INSERT INTO access_tokens (id, account_id, digest, name, scopes, networks, created_at)
-    SELECT {token}, i * 2 + 1000, {blob}, 'job', 'sftp', '', {now} - {day} + k.k
+    SELECT {token}, i * 1000 + 1000, {blob}, 'job', 'sftp', '', {now} - {day} + k.k
     FROM n CROSS JOIN (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2) AS k
     """,
     """
     INSERT INTO recovery_codes (account_id, digest, created_at)
-    SELECT i * 2 + 1000, {blob}, {now} - {day} FROM n
+    SELECT i * 1000 + 1000, {blob}, {now} - {day} FROM n
     """,
     """
     INSERT INTO sessions (id, digest, account_id, protocol, stage, created_at, seen_at,
         confirmed_at, address, agent)
-    SELECT {hex}, {digest}, i * 2 + 1000, 'web', 'full', {now}, {now}, {now}, '192.0.2.7', 'Firefox'
+    SELECT {hex}, {digest}, i * 1000 + 1000, 'web', 'full', {now}, {now}, {now},
+        '192.0.2.7', 'Firefox'
     FROM n
     """,
 ]
 _EVENTS = """
     INSERT INTO audit_events (account_id, sequence, at, event, actor, protocol, address, reason,
         digest)
-    SELECT i * 2 + 1000, {sequence}, {now} - {day} + {sequence} * 3600000 + i % 3600000,
+    SELECT i * 1000 + 1000, {sequence}, {now} - {day} + {sequence} * 3600000 + i % 3600000,
         CASE WHEN i % 1000 = 7 THEN 'codes_locked' WHEN i % 10 = 3 THEN 'login_denied'
             ELSE 'login_granted' END,
         {name}, 'ssh', {address}, 'code_accepted', {blob} FROM n

@@ -57,7 +57,7 @@ def test_sigterm_ends_it_soon_and_refuses_what_is_open(hosts: Hosts, account: Ac
         started = time.monotonic()
         assert helper(host).stop() == 0
         assert time.monotonic() - started < 8
-    assert {client.hear() for client in waiting} <= {HANGS_UP, CANNOT_DECIDE}
+    assert {refusal(client) for client in waiting} <= {HANGS_UP, CANNOT_DECIDE}
     log = host.installation.log()
     assert log.endswith("stopped\n"), log
     host.installation.start()

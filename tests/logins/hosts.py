@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from harness.processes import descendants
 from harness.sshd import Sshd
 from harness.waiting import until
 
+SEQPACKET = "0005"
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -38,11 +39,14 @@ class Host:
         helper = self.installation.helper
         if helper is None or not helper.is_running:
             return 0
-        table = Path("/proc/net/unix").read_text().splitlines()
-        ours = {line.split()[6] for line in table if line.endswith(f" {self.installation.socket}")}
-        links = [str(file.readlink()) for file in Path(f"/proc/{helper.pid}/fd").iterdir()]
-        held = {link.removeprefix("socket:[").removesuffix("]") for link in links}
-        return len(ours & held) - 1  # the one that it listens on
+        ours = {line[6] for line in unix_sockets() if line[7:] == [str(self.installation.socket)]}
+        return len(ours & sockets_of(helper.pid)) - 1  # the one that it listens on
+
+    def relays(self) -> int:
+        """Count the connections to a helper in processes of sshd; no others are of packets."""
+        ours = {line[6] for line in unix_sockets() if line[4] == SEQPACKET}
+        held = [sockets_of(pid) for pid in descendants(self.sshd.process.pid)]
+        return len(ours & set().union(*held))
 
     def footprint(self) -> "Footprint":
         """Measure what the helper holds."""
@@ -54,6 +58,21 @@ class Host:
             threads=int(status["Threads"]),
             kilobytes=int(status["VmRSS"].split()[0]),
         )
+
+
+def unix_sockets() -> list[list[str]]:
+    """Return the kernel's table: the fifth column is the type, the seventh the number."""
+    return [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+
+
+def sockets_of(pid: int) -> set[str]:
+    """Return the numbers of a process's sockets."""
+    found = set()
+    with suppress(FileNotFoundError):  # it has ended
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                found.add(str(file.readlink()).removeprefix("socket:[").removesuffix("]"))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from harness.clients import Method
 from harness.sshd import Sshd, StartSshd
 from harness.syslog import Syslog
 from hosts import Host, Hosts, at_once
-from visitor import Visitor, gets_in
+from visitor import Visitor, at_the_code_prompt, gets_in
 
 from store.otp import base32
 
@@ -130,25 +130,27 @@ def test_no_secret_is_written_anywhere(
     assert Secrets({str(host.sshd.config).encode()}).found_in(places["processes"])
 
 
-def run_in_session(sshd: Sshd, account: Account, method: Method, answers: list[str]) -> str:
-    """Log in and run a command that shows descriptors and environment."""
-    command = "ls -l /proc/self/fd; env"
+@contextmanager
+def session(
+    sshd: Sshd, account: Account, method: Method, answers: list[str]
+) -> Iterator[paramiko.Transport]:
+    """Log in, and stay while a block runs."""
     if method == "keyboard-interactive":
-        visitor = Visitor(sshd, account.name)
-        assert visitor.say(*answers)
-        return _output_of(visitor.transport, command)
-    with paramiko.Transport((sshd.host, sshd.port)) as transport:
-        transport.start_client(timeout=20)
-        transport.auth_password(account.name, answers[0], fallback=False)
-        return _output_of(transport, command)
+        with Visitor(sshd, account.name) as visitor:
+            assert visitor.say(*answers)
+            yield visitor.transport
+    else:
+        with paramiko.Transport((sshd.host, sshd.port)) as transport:
+            transport.start_client(timeout=20)
+            transport.auth_password(account.name, answers[0], fallback=False)
+            yield transport
 
 
-def _output_of(transport: paramiko.Transport, command: str) -> str:
+def descriptors_and_environment(transport: paramiko.Transport) -> str:
+    """Run a command that shows them."""
     channel = transport.open_session()
-    channel.exec_command(command)
-    output = channel.makefile("rb").read().decode()
-    transport.close()
-    return str(output)
+    channel.exec_command("ls -l /proc/self/fd; env")
+    return str(channel.makefile("rb").read().decode())
 
 
 WAYS: dict[str, tuple[Method, str]] = {
@@ -167,7 +169,9 @@ def test_session_has_nothing_of_ours(host: Host, account: Account, way: str) -> 
     code, token = device.code(), host.installation.issue_token(account.name).text()
     values = {"password": account.password, "code": code, "token": token}
     answers = ["".join(values[word] for word in part.split("+")) for part in pattern.split()]
-    output = run_in_session(host.sshd, account, method, answers)
+    with session(host.sshd, account, method, answers) as transport:
+        output = descriptors_and_environment(transport)
+        assert host.relays() == 0
     descriptors = dict(re.findall(r" ([0-9]+) -> (\S+)", output))
     # ls itself has the folder open that it lists.
     assert descriptors.keys() == {"0", "1", "2", "3"}, output
@@ -177,16 +181,24 @@ def test_session_has_nothing_of_ours(host: Host, account: Account, way: str) -> 
     assert not secrets.found_in(output.encode())
 
 
+def test_descriptors_of_a_login_under_way_would_be_found(host: Host, account: Account) -> None:
+    """The search that finds none in a session finds one at the code prompt."""
+    host.installation.enroll(account.name)
+    with at_the_code_prompt(host.sshd, account):
+        assert host.relays() == 1
+
+
 @pytest.mark.parametrize("method", ["keyboard-interactive", "password"])
 def test_session_of_a_user_without_mfa_is_as_before(
     host: Host, start_sshd: StartSshd, account: Account, method: Method
 ) -> None:
     """The same descriptors and the same variables as with the service file that came with sshd."""
 
-    def session(sshd: Sshd) -> tuple[list[str], set[str]]:
-        output = run_in_session(sshd, account, method, [account.password])
+    def shown(sshd: Sshd) -> tuple[list[str], set[str]]:
+        with session(sshd, account, method, [account.password]) as transport:
+            output = descriptors_and_environment(transport)
         descriptors = re.findall(r" ([0-9]+ -> [a-z]+)", output)
         return descriptors, set(re.findall(r"(?m)^([A-Z_]+)=", output))
 
-    ours, before = at_once(session, [host.sshd, start_sshd("sshd")])
+    ours, before = at_once(shown, [host.sshd, start_sshd("sshd")])
     assert ours == before

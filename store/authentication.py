@@ -133,9 +133,13 @@ class Authentication:
         row = self._look_up(attempt.account)
         if row is not None and row.adopted_at is not None and not self._settings.grace.seconds:
             return ChallengeRequired(ChallengeKind.CODE)  # the common case needs no transaction
+        # Looked up before the transaction: a directory that is slow must not hold up all writers.
+        must_enroll = enforcement.is_required(
+            attempt.account, self._units.clock(), self._settings.enforcement
+        )
         with self._units.begin() as work:
             account = work.ensure_account(attempt.account, _actor(attempt))
-            decision = self._worth_of_password(work, account, attempt)
+            decision = self._worth_of_password(work, account, attempt, must_enroll=must_enroll)
             if isinstance(decision, ChallengeRequired):
                 return decision
             return _recorded(work, account, attempt, decision)
@@ -181,7 +185,7 @@ class Authentication:
             return self._codes.matches_before_password(work, account, digits)
 
     def _worth_of_password(
-        self, work: UnitOfWork, account: Account, attempt: Attempt
+        self, work: UnitOfWork, account: Account, attempt: Attempt, *, must_enroll: bool
     ) -> Decision | ChallengeRequired:
         if account.barred_at is not None:
             return Denied(Reason.ACCOUNT_BARRED)
@@ -195,7 +199,7 @@ class Authentication:
             ):
                 return Granted(Reason.GRACE)
             return ChallengeRequired(ChallengeKind.CODE)
-        if enforcement.is_required(account.name, work.now, self._settings.enforcement):
+        if must_enroll:
             return ChallengeRequired(ChallengeKind.ENROLLMENT)
         return Granted(Reason.MFA_NOT_ADOPTED)
 

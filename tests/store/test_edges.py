@@ -10,14 +10,15 @@ from bed import DATABASES, ROOT, Bed, HandClock, make_bed
 from model import MINUTE, STEP, totp
 from sqlalchemy.exc import OperationalError
 
+from store import enforcement
 from store.audit_log import Filter
 from store.database import make_engine
-from store.decisions import Attempt, Granted, Protocol, Reason
+from store.decisions import Attempt, ChallengeKind, ChallengeRequired, Granted, Protocol, Reason
 from store.errors import NotFoundError, StoreUnavailableError
 from store.opening import Store, open_store
 from store.secret import Secret
 from store.sessions import Stage
-from store.settings import SessionSettings, StoreSettings
+from store.settings import EnforcementSettings, SessionSettings, StoreSettings
 
 BEGINNING = 1_800_000_000_000
 ALICE = Attempt("alice", Protocol.SSH, "192.0.2.7")
@@ -159,3 +160,27 @@ def test_upgrade_waits_for_the_server_but_a_login_does_not(postgres: str) -> Non
             with pytest.raises(OperationalError, match="no answer in"):
                 connection.exec_driver_sql("SELECT pg_sleep(30)")
         engine.dispose()
+
+
+def test_slow_directory_holds_up_nobody_else(
+    bed: Bed, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While groups are looked up, which a directory may take a while for, others can write."""
+    settings = msgspec.structs.replace(
+        bed.settings, enforcement=EnforcementSettings(groups=("staff",))
+    )
+    store = open_store(settings, clock)
+    other = open_store(settings, clock)
+    looked_up = []
+
+    def groups_of(account: str) -> set[str]:
+        looked_up.append(account)
+        other.authentication.refuse_password(ALICE)
+        return {"staff"}
+
+    monkeypatch.setattr(enforcement, "groups_of", groups_of)
+    required = ChallengeRequired(ChallengeKind.ENROLLMENT)
+    assert store.authentication.accept_password(ALICE) == required
+    assert looked_up == ["alice"]
+    store.close()
+    other.close()

@@ -33,11 +33,6 @@ def check_code(store: Store, account: str, code: str) -> str:
     return store.authentication.check_code(attempt(account), Secret.of(code)).reason
 
 
-def accept_password(store: Store, account: str) -> str:
-    """Have given a right password."""
-    return type(store.authentication.accept_password(attempt(account))).__name__
-
-
 def one_string(store: Store, account: str, digits: str) -> str:
     """Give digits behind a password."""
     matches = store.authentication.matches_code_before_password(attempt(account), digits)
@@ -46,7 +41,6 @@ def one_string(store: Store, account: str, digits: str) -> str:
 
 OPERATIONS: dict[str, Callable[..., str]] = {
     "check_code": check_code,
-    "accept_password": accept_password,
     "one_string": one_string,
 }
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 import pytest
-from harness.audit import broken_chains, told
+from harness.audit import SYSTEM, broken_chains, told
 from harness.sandbox import exclusively
 from harness.stores import (
     ROOT,
@@ -183,12 +183,12 @@ def test_same_wrong_code_from_many_at_once_counts_once(hosts: list[Store], clock
     assert reasons(decisions) == {Reason.CODE_WRONG: 1, Reason.CODE_WRONG_AGAIN: 9}
 
 
-def test_fifty_one_string_answers_at_once_examine_five(
+def test_twenty_one_string_answers_from_as_many_processes_examine_five(
     store: Store, settings: Settings, clock: Clock
 ) -> None:
     """Before the password is known to be right, five guesses are examined and no more."""
     phone = enroll(store, clock)
-    calls = [("one_string", "alice", code) for code in phone.wrong(50)]
+    calls = [("one_string", "alice", code) for code in phone.wrong(20)]
     assert set(race(settings, clock, calls)) == {"no match"}
     closed = store.authentication.matches_code_before_password(attempt(), phone.code())
     assert not closed
@@ -318,15 +318,14 @@ def test_recovery_code_lets_one_of_many_in(hosts: list[Store], clock: Clock) -> 
     assert hosts[0].recovery_codes.left("alice") == 9
 
 
-def test_account_met_by_many_at_once_is_made_once(
-    store: Store, settings: Settings, clock: Clock
-) -> None:
+def test_account_met_by_many_at_once_is_made_once(hosts: list[Store], settings: Settings) -> None:
     """Ten first logins of one person make one account, and one event says so."""
-    outcomes = race(settings, clock, [("accept_password", "alice")] * 10)
-    assert set(outcomes) == {"Granted"}
-    assert told(store) == ["login_granted mfa_not_adopted"] * outcomes["Granted"]
-    assert told(store, "").count("account_created") == 1
-    assert broken_chains(store, settings) == []
+    logins = [partial(host.authentication.accept_password, attempt()) for host in hosts * 5]
+    granted = together(logins).count(Granted(Reason.MFA_NOT_ADOPTED))
+    assert granted > 0
+    assert told(hosts[0]) == ["login_granted mfa_not_adopted"] * granted
+    assert told(hosts[0], SYSTEM).count("account_created") == 1
+    assert broken_chains(hosts[0], settings) == []
 
 
 def test_many_accounts_at_once_do_not_stand_in_each_others_way(

@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,7 +133,7 @@ def _sqlite_engine(url: URL, wait: float) -> Engine:
             check_same_thread=False,
             cached_statements=256,
         )
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_log(connection, wait)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         return connection
@@ -197,6 +198,20 @@ def _postgresql_engine(url: URL, wait: float, *, in_no_hurry: bool) -> Engine:
         return connection
 
     return engine
+
+
+def _use_log(connection: sqlite3.Connection, wait: float) -> None:
+    """Use a write-ahead log. While others turn a new file to it SQLite fails rather than waits."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _file_identity(path: str) -> tuple[int, int] | None:

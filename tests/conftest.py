@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness import pam, postgres, sandbox, syslog
@@ -11,6 +11,9 @@ from harness.accounts import Account, Accounts
 from harness.clients import CLIENTS, Client, Lftp, OpenSsh, Paramiko, Psftp, make_client
 from harness.pam import PamServices
 from harness.sshd import Sshd, StartSshd
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NEEDS_SYSTEM = {"accounts", "pam_services", "postgres_cluster", "start_sshd", "syslog"}
 
@@ -98,6 +101,15 @@ def lftp(tmp_path: Path) -> Lftp:
 def paramiko_client(tmp_path: Path) -> Paramiko:
     """Drive paramiko."""
     return Paramiko(tmp_path / "paramiko")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Start Chromium, once a worker."""
+    from harness import chromium  # noqa: PLC0415 - brings Playwright, which few tests need
+
+    with chromium.running() as running:
+        yield running
 
 
 @pytest.fixture(name="syslog")

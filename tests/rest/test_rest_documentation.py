@@ -9,14 +9,12 @@ import pytest
 from harness.accounts import Account
 from harness.installation import ROOT, Device
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from rest_client import PREFIX, Client
 from web_host import WebHost
 
 from store.access_tokens import Scope
 from web_admin.api.registry import ENDPOINTS
-
-CHROMIUM = "/usr/bin/chromium"
 
 
 @pytest.fixture
@@ -86,19 +84,15 @@ def _bytes(secret: str) -> bytes:
 
 
 @pytest.fixture
-def page(client: Client) -> Iterator[Page]:
+def page(client: Client, browser: Browser) -> Iterator[Page]:
     """Open a real browser that comes from the client's address."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        context = browser.new_context(
-            ignore_https_errors=True,
-            extra_http_headers={"X-Forwarded-For": client.address, "X-Forwarded-Proto": "https"},
-        )
-        context.set_default_timeout(30_000)
-        yield context.new_page()
-        browser.close()
+    context = browser.new_context(
+        ignore_https_errors=True,
+        extra_http_headers={"X-Forwarded-For": client.address, "X-Forwarded-Proto": "https"},
+    )
+    context.set_default_timeout(30_000)
+    yield context.new_page()
+    context.close()
 
 
 def test_a_call_is_made_from_the_page(

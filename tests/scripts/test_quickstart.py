@@ -395,6 +395,8 @@ def test_start_that_is_interrupted_leaves_nothing(machine: Machine, number: sign
     send(process, number)
     process.communicate()
     assert process.returncode == 130
+    # What it killed may take a moment to be gone.
+    until(lambda: not any(" venv " in line for line in machine.processes()), "the build's end")
     assert machine.contents() == before
 
 

@@ -10,15 +10,6 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from web_host import WebHost
 
 WIDTHS = {"desk": {"width": 1200, "height": 900}, "phone": {"width": 390, "height": 844}}
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, FLAGS, Visitor, visit
+from browser import Visitor, visit
 from client import Client
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from web_host import WebHost
 
 _numbers = itertools.count(1)
@@ -34,15 +34,6 @@ def web_hosts() -> Iterator[Callable[..., WebHost]]:
     yield make
     for host in made:
         host.close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Start Chromium, once a worker."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield running
-        running.close()
 
 
 @pytest.fixture

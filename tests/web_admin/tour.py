@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from browser import CHROMIUM, FLAGS, Visitor, visit
+from browser import Visitor, visit
+from harness import chromium
 from harness.accounts import Account, Accounts
 from harness.installation import ROOT, Device
 from web_host import ADMINISTRATORS, WebHost
@@ -174,13 +175,10 @@ WALKS: tuple[Walk, ...] = (as_newcomer, as_regular, as_administrator, as_guesser
 
 def main(folder: Path) -> None:
     """Make pictures of everything."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415
-
     host, accounts = WebHost(), Accounts()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        with chromium.running() as browser:
             for number, (width, scheme) in enumerate(
                 [("desk", "light"), ("phone", "dark"), ("desk", "dark"), ("phone", "light")]
             ):

@@ -7,9 +7,11 @@
 # What a packaged sftp-mfa runs on, and what it is built with. A clean root has only the first.
 running_packages=(openssh-server openssh-client python3 systemd libpam-modules libpam-runtime procps
     iproute2)
-building_packages=("${running_packages[@]}" python3-venv gcc make libc6-dev libpam0g-dev dpkg-dev)
-directory_packages=("${running_packages[@]}" slapd ldap-utils sssd-ldap sssd-tools libnss-sss
-    libpam-sss openssl)
+building_packages=("${running_packages[@]}" python3-venv gcc make libc6-dev libpam0g-dev dpkg-dev
+    debhelper lintian checkpolicy semodule-utils apparmor)
+# The base of all containers: also a directory, a database, and what hosts need to use them.
+container_packages=("${building_packages[@]}" libnss-extrausers libnss-sss libpam-sss sssd-ldap openssl
+    slapd ldap-utils postgresql)
 
 # Makes a folder of the cache whose name and age tell what it holds, unless it is there.
 kept_folder() { # NAME COMMAND... (gets the folder as its last argument)
@@ -39,7 +41,7 @@ make_roots() { # FOLDER
     debian_root bookworm "$1/bookworm" "${running_packages[@]}" & jobs+=($!)
     debian_root trixie "$1/trixie-build" "${building_packages[@]}" & jobs+=($!)
     debian_root bookworm "$1/bookworm-build" "${building_packages[@]}" & jobs+=($!)
-    debian_root bookworm "$1/directory" "${directory_packages[@]}" & jobs+=($!)
+    debian_root trixie "$1/containers" "${container_packages[@]}" & jobs+=($!)
     for job in "${jobs[@]}"; do wait "$job"; done
 }
 
@@ -56,7 +58,7 @@ make_wheels() { # PIP FOLDER
     done
 }
 
-# Prints a folder with the roots bookworm, trixie, bookworm-build, trixie-build and directory, and
+# Prints a folder with the roots bookworm, trixie, bookworm-build, trixie-build and containers, and
 # one with the wheels 3.11 and 3.13.
 roots_and_wheels() ( # PIP
     exec 9>"$cache/lock"

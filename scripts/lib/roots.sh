@@ -10,8 +10,8 @@ running_packages=(openssh-server openssh-client python3 systemd libpam-modules l
 building_packages=("${running_packages[@]}" python3-venv gcc make libc6-dev libpam0g-dev dpkg-dev
     debhelper lintian checkpolicy semodule-utils apparmor)
 # The base of all containers: also a directory, a database, and what hosts need to use them.
-container_packages=("${building_packages[@]}" libnss-extrausers libnss-sss libpam-sss sssd-ldap openssl
-    slapd ldap-utils postgresql)
+container_packages=("${running_packages[@]}" python3-venv gcc make libc6-dev libpam0g-dev openssl
+    libnss-extrausers libnss-sss libpam-sss sssd-ldap slapd ldap-utils postgresql)
 
 # Makes a folder of the cache whose name and age tell what it holds, unless it is there.
 kept_folder() { # NAME COMMAND... (gets the folder as its last argument)

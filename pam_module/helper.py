@@ -13,14 +13,20 @@ import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pam_module.conversation import Prompts
+from pam_module.counts import Counts
 from pam_module.dialogue import Dialogue
+from pam_module.errors import HelperError
 from pam_module.session import Session
 from store.errors import StoreError
 from store.housekeeping import INTERVAL_SECONDS
 from store.opening import Store
 from store.settings import Settings
+
+if TYPE_CHECKING:
+    from pam_module.metrics_file import MetricsFile
 
 _log = logging.getLogger("sftp_mfa.pam")
 
@@ -30,10 +36,6 @@ _SWEEP_SECONDS = 2.0
 _FIRST_PASSED_DESCRIPTOR = 3  # sd_listen_fds(3)
 _SPARE_DESCRIPTORS = 64
 _PEER = struct.Struct("3i")
-
-
-class HelperError(Exception):
-    """The helper cannot start; the text tells the operator why."""
 
 
 class Helper:
@@ -48,6 +50,7 @@ class Helper:
         )
         self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="step")
         self._sessions: set[Session] = set()
+        self._counts = Counts()
         self._most = settings.pam.max_conversations
 
     async def serve(self, listener: socket.socket) -> None:
@@ -62,7 +65,11 @@ class Helper:
         _notify(b"READY=1")
         _log.info("ready on %s", self._settings.socket)
         cleaned = loop.time()
+        metrics = self._metrics_file()
         while not stop.is_set():
+            if metrics is not None:
+                self._counts.open = len(self._sessions)
+                await asyncio.to_thread(metrics.write_when_due)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _SWEEP_SECONDS)
             now = loop.time()
@@ -78,7 +85,16 @@ class Helper:
             session.close()
         # Steps that have begun wait for the store, for seconds at most; nobody waits for them.
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        if metrics is not None:
+            metrics.remove()
         _log.info("stopped")
+
+    def _metrics_file(self) -> "MetricsFile | None":
+        if not self._settings.metrics_file:
+            return None
+        from pam_module.metrics_file import MetricsFile  # noqa: PLC0415 - 10 MB for who wants it
+
+        return MetricsFile(Path(self._settings.metrics_file), self._counts)
 
     def _clean(self) -> None:
         try:
@@ -94,12 +110,15 @@ class Helper:
                 _log.error("out of file descriptors: raise LimitNOFILE")
             return
         if _peer_uid(connection) != 0 or len(self._sessions) >= self._most:
+            self._counts.turned_away += 1
             _log.error("hung up on a peer that is not root, or above pam.max_conversations")
             connection.close()
             return
         connection.setblocking(False)  # noqa: FBT003
         dialogue = Dialogue(self._store.authentication, self._prompts)
-        session = Session(connection, dialogue, loop, self._executor, self._sessions.discard)
+        session = Session(
+            connection, dialogue, loop, self._executor, self._sessions.discard, self._counts
+        )
         self._sessions.add(session)
         session.start(self._settings.prompt_seconds)
 

@@ -5,14 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from pam_module.helper import HelperError
+from pam_module.errors import HelperError
+from scripts.host.errors import HostError
 from scripts.privileges import PrivilegeError
 from store import settings as settings_module
 from store.errors import RequestError, StoreError
@@ -21,8 +21,12 @@ from web_admin.errors import ServeError
 
 EXIT_REFUSED = 1
 """What was asked for cannot be done (no such account, a wrong code …)."""
+EXIT_USAGE = 2
+"""The command line is wrong; click's own."""
 EXIT_BROKEN = 3
-"""Configuration, key file or store cannot be used; 2 is a wrong command line."""
+"""Configuration, key file, store or server cannot be used."""
+EXIT_INTERRUPTED = 130
+"""Ctrl-C, as shells tell it: 128 and the number of SIGINT."""
 
 config_option = click.option(
     "--config",
@@ -35,7 +39,7 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
 
 
-_BROKEN = (SettingsError, StoreError, HelperError, PrivilegeError, ServeError)
+_BROKEN = (SettingsError, StoreError, HelperError, PrivilegeError, ServeError, HostError)
 """The errors that are an operator's to mend."""
 
 
@@ -50,6 +54,9 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             _leave(str(error), EXIT_REFUSED)
         except _BROKEN as error:
             _leave(str(error), EXIT_BROKEN)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            sys.exit(EXIT_INTERRUPTED)
 
     return run
 
@@ -69,6 +76,8 @@ def start_log(settings: AuditSettings) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers[0].setFormatter(logging.Formatter("%(name)s: %(levelname)s: %(message)s"))
     if settings.syslog:
+        from logging.handlers import SysLogHandler  # noqa: PLC0415 - large, and for services only
+
         syslog = SysLogHandler("/dev/log", SysLogHandler.LOG_AUTHPRIV)
         syslog.setFormatter(logging.Formatter(f"sftp-mfa[{os.getpid()}]: %(message)s"))
         handlers.append(syslog)

@@ -1,87 +1,75 @@
-"""What the commands of `sftp-mfa-admin` share: the store, names, who does it, how it is shown."""
+"""What the commands of `sftp-mfa-admin` share: their options and their columns."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import click
 
-from scripts import privileges
-from scripts.command_line import load_settings
-from store.access_tokens import AccessToken
-from store.accounts import canonical_name
-from store.audit import Actor
-from store.decisions import Protocol
-from store.opening import Store, open_store
-from store.totp_factors import TotpFactor
+from scripts.admin.administration import AccessToken, RoadError, Totp
+from scripts.admin.output import Column, Form, show_time
+from scripts.admin.road import road_options
+from scripts.command_line import EXIT_BROKEN, guarded
+
+user_argument = click.argument("user")
 
 
-@contextmanager
-def store_of(config: Path) -> Iterator[Store]:
-    """Open the store as the service's user, and close it."""
-    settings = load_settings(config)
-    privileges.become_service(settings)
-    store = open_store(settings)
-    try:
-        yield store
-    finally:
-        store.close()
+def administers(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a command one that goes a road: its options, and its errors in one line each."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except RoadError as error:
+            click.echo(f"error: {error}", err=True)
+            raise SystemExit(EXIT_BROKEN) from error
+
+    return road_options(guarded(run))
 
 
-def account(typed: str) -> str:
-    """Turn what was typed into the account's one name."""
-    name = canonical_name(typed)
-    if name is None:
-        message = f"there is no account {typed!r} on this host"
-        raise click.UsageError(message)
-    return name
+def forms(*allowed: Form) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options that choose what is printed, as its argument `form`."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def run(*arguments: Any, **options: Any) -> Any:
+            chosen = [form for form in allowed if options.pop(f"as_{form.name.lower()}")]
+            if len(chosen) > 1:
+                message = "give --json or --csv, not both"
+                raise click.UsageError(message)
+            return command(*arguments, form=chosen[0] if chosen else Form.TABLE, **options)
+
+        for form in reversed(allowed):
+            run = click.option(
+                f"--{form.name.lower()}",
+                f"as_{form.name.lower()}",
+                is_flag=True,
+                help=_HELP[form],
+            )(run)
+        return run
+
+    return decorate
 
 
-user_argument = click.argument("user", callback=lambda _context, _option, typed: account(typed))
+_HELP = {Form.JSON: "Print JSON, for programs.", Form.CSV: "Print CSV, for spreadsheets."}
+list_forms = forms(Form.JSON, Form.CSV)
+one_form = forms(Form.JSON)
 
-
-def actor() -> Actor:
-    """Say who does it: root, and through whose hands where sudo tells."""
-    caller = os.environ.get("SUDO_USER")
-    return Actor(f"root ({caller})" if caller else "root", Protocol.HOST)
-
-
-def totp_data(factor: TotpFactor) -> dict[str, Any]:
-    """Give an authenticator as data for programs."""
-    return {
-        "id": factor.id,
-        "name": factor.name,
-        "status": "active" if factor.completed_at else "pending",
-        "createdAt": factor.created_at,
-        "lastUsedAt": factor.last_used_at,
-    }
-
-
-def token_data(token: AccessToken) -> dict[str, Any]:
-    """Give an access token, without its secret, as data for programs."""
-    return {
-        "id": token.id,
-        "name": token.name,
-        "scopes": token.scopes,
-        "networks": token.networks,
-        "createdAt": token.created_at,
-        "expiresAt": token.expires_at,
-        "lastUsedAt": token.last_used_at,
-        "lastUsedAddress": token.last_used_address,
-    }
-
-
-def show_time(value: datetime | None) -> str:
-    """Show a time to a person, in UTC."""
-    return value.strftime("%Y-%m-%d %H:%M:%SZ") if value is not None else "-"
-
-
-def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows below their heads, each column as wide as it must be."""
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    for row in (heads, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+TOKEN_COLUMNS: Sequence[Column[AccessToken]] = (
+    Column("ID", lambda token: token.id),
+    Column("NAME", lambda token: token.name),
+    Column("SCOPES", lambda token: " ".join(token.scopes)),
+    Column("NETWORKS", lambda token: " ".join(token.networks) or "all"),
+    Column("CREATED", lambda token: show_time(token.created_at)),
+    Column("EXPIRES", lambda token: show_time(token.expires_at)),
+    Column("LAST USED", lambda token: show_time(token.last_used_at)),
+    Column("FROM", lambda token: token.last_used_address or "-"),
+)
+TOTP_COLUMNS: Sequence[Column[Totp]] = (
+    Column("ID", lambda factor: factor.id),
+    Column("NAME", lambda factor: factor.name),
+    Column("STATE", lambda factor: factor.status),
+    Column("CREATED", lambda factor: show_time(factor.created_at)),
+    Column("LAST USED", lambda factor: show_time(factor.last_used_at)),
+)

@@ -1,29 +1,28 @@
 """Authenticators and recovery codes."""
 
 import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import click
-import qrcode
 
-from scripts.admin.common import actor, print_table, show_time, store_of, totp_data, user_argument
-from scripts.command_line import config_option, guarded, json_option, print_json
+from scripts.admin.administration import Administration, Completion, Enrollment, Totp
+from scripts.admin.common import TOTP_COLUMNS, administers, list_forms, one_form, user_argument
+from scripts.admin.output import Form, note, print_items, print_json
+from scripts.admin.road import Wanted, administration_of
 from store.errors import EnrollmentError
-from store.opening import Store
-from store.secret import Secret
-from store.totp_factors import Completion, Enrollment
+from store.names import factor_name
 
 _TRIES = 3
+_LONGEST_CODE = 100
+_DIGITS = 6
 
 
 @click.command("add-auth-factor-totp")
 @user_argument
 @click.option("--name", default="authenticator", show_default=True, help="What to call it.")
-@config_option
-@json_option
-@guarded
-def add_totp(user: str, name: str, config: Path, *, as_json: bool) -> None:
+@one_form
+@administers
+def add_totp(user: str, name: str, form: Form, wanted: Wanted) -> None:
     """Enroll an authenticator app: show its QR code, then ask for a code to complete.
 
     With --json, prints the secret as one object, reads the code as a line from standard input
@@ -34,118 +33,122 @@ def add_totp(user: str, name: str, config: Path, *, as_json: bool) -> None:
       sftp-mfa-admin add-auth-factor-totp alice
       sftp-mfa-admin add-auth-factor-totp alice --name "spare phone"
     """
-    with store_of(config) as store:
-        enrollment = store.totp_factors.begin(user, name, actor())
-        if as_json:
-            print_json(_enrollment(enrollment))
+    with administration_of(wanted) as administration:
+        account = administration.account(user)
+        enrollment = administration.begin_totp(account, factor_name(name))
+        if form is Form.JSON:
+            print_json(enrollment)
         else:
-            _show_enrollment(user, enrollment)
-        completion = _complete(store, user, enrollment, quiet=as_json)
-    codes = [code.text() for code in completion.recovery_codes]
-    if as_json:
-        print_json({**totp_data(completion.factor), "recoveryCodes": codes})
+            _show_enrollment(account, enrollment)
+        completion = _complete(administration, account, enrollment, quiet=form is Form.JSON)
+    if form is Form.JSON:
+        print_json(completion)
         return
-    click.echo(f"Done: {user} is asked for a code from now on.")
-    if codes:
-        _show_recovery_codes(codes)
+    click.echo(f"Done: {account} is asked for a code from now on.")
+    if completion.recovery_codes:
+        _show_recovery_codes(completion.recovery_codes)
 
 
 @click.command("list-auth-factor-totp")
 @user_argument
-@config_option
-@json_option
-@guarded
-def list_totp(user: str, config: Path, *, as_json: bool) -> None:
+@list_forms
+@administers
+def list_totp(user: str, form: Form, wanted: Wanted) -> None:
     """List an account's authenticators.
 
     \b
     Example:
       sftp-mfa-admin list-auth-factor-totp alice
     """
-    with store_of(config) as store:
-        factors = store.totp_factors.list(user)
-    if as_json:
-        print_json([totp_data(factor) for factor in factors])
-        return
-    print_table(
-        ("ID", "NAME", "STATE", "CREATED", "LAST USED"),
-        [
-            (
-                factor.id,
-                factor.name,
-                "active" if factor.completed_at else "pending",
-                show_time(factor.created_at),
-                show_time(factor.last_used_at),
-            )
-            for factor in factors
-        ],
-    )
+    with administration_of(wanted) as administration:
+        factors = administration.totp(administration.account(user))
+    print_items(form, Totp, factors, TOTP_COLUMNS)
 
 
 @click.command("delete-auth-factor-totp")
 @user_argument
-@click.argument("factor_id")
-@config_option
-@guarded
-def delete_totp(user: str, factor_id: str, config: Path) -> None:
+@click.argument("totp_id", required=False)
+@click.option("--all", "whole", is_flag=True, help="All of them: the account leaves MFA.")
+@administers
+def delete_totp(user: str, totp_id: str | None, *, whole: bool, wanted: Wanted) -> None:
     """Remove an authenticator; without its last one an account has left MFA.
 
     \b
-    Example:
+    Examples:
       sftp-mfa-admin delete-auth-factor-totp alice 1f0c3a5b7d9e
+      sftp-mfa-admin delete-auth-factor-totp alice --all
     """
-    with store_of(config) as store:
-        store.totp_factors.delete(user, factor_id, actor())
-    click.echo(f"Removed authenticator {factor_id} of {user}.")
+    if (totp_id is None) is not whole:
+        message = "give the authenticator's id, or --all"
+        raise click.UsageError(message)
+    with administration_of(wanted) as administration:
+        account = administration.account(user)
+        if totp_id is None:
+            administration.delete_all_totp(account)
+        else:
+            administration.delete_totp(account, totp_id)
+    what = "every authenticator" if totp_id is None else f"authenticator {totp_id}"
+    click.echo(f"Removed {what} of {account}.")
 
 
 @click.command("renew-recovery-codes")
 @user_argument
-@config_option
-@json_option
-@guarded
-def renew_recovery_codes(user: str, config: Path, *, as_json: bool) -> None:
+@one_form
+@administers
+def renew_recovery_codes(user: str, form: Form, wanted: Wanted) -> None:
     """Make ten new recovery codes, in place of those that an account has.
 
     \b
     Example:
       sftp-mfa-admin renew-recovery-codes alice
     """
-    with store_of(config) as store:
-        codes = [code.text() for code in store.recovery_codes.renew(user, actor())]
-    if as_json:
+    with administration_of(wanted) as administration:
+        codes = administration.renew_recovery_codes(administration.account(user))
+    if form is Form.JSON:
         print_json({"recoveryCodes": codes})
     else:
         _show_recovery_codes(codes)
 
 
-def _complete(store: Store, user: str, enrollment: Enrollment, *, quiet: bool) -> Completion:
+def _complete(
+    administration: Administration, account: str, enrollment: Enrollment, *, quiet: bool
+) -> Completion:
     for tries_left in reversed(range(_TRIES)):
         if not quiet:
             click.echo("Verification code: ", nl=False)
-        code = sys.stdin.readline()
+        code = sys.stdin.readline(_LONGEST_CODE)
         if not code:
             message = "no code was given: the enrollment stays pending and ends by itself"
             raise EnrollmentError(message)
         try:
-            return store.totp_factors.complete(user, enrollment.factor.id, code, actor())
+            return administration.complete_totp(account, enrollment.id, _code(code))
         except EnrollmentError as error:
             if quiet or not tries_left:
                 raise
-            click.echo(f"{error}", err=True)
+            note(f"{error}")
     raise AssertionError
 
 
-def _show_enrollment(user: str, enrollment: Enrollment) -> None:
-    code = qrcode.QRCode(border=2)
-    code.add_data(enrollment.uri.text())
-    click.echo(f"Scan this with the authenticator app of {user}:\n")
-    code.print_ascii(tty=False, invert=True)
+def _code(typed: str) -> str:
+    code = "".join(typed.split())
+    if len(code) != _DIGITS or not code.isascii() or not code.isdigit():
+        message = f"a code has {_DIGITS} digits"
+        raise EnrollmentError(message)
+    return code
+
+
+def _show_enrollment(account: str, enrollment: Enrollment) -> None:
+    import qrcode  # noqa: PLC0415 - for this command only
+
+    drawn = qrcode.QRCode(border=2)
+    drawn.add_data(enrollment.otpauth_uri)
+    click.echo(f"Scan this with the authenticator app of {account}:\n")
+    drawn.print_ascii(tty=False, invert=True)
     click.echo(f"\nor type the key:  {_grouped(enrollment.secret)}")
-    click.echo(f"or open the URI:  {enrollment.uri.text()}\n")
+    click.echo(f"or open the URI:  {enrollment.otpauth_uri}\n")
 
 
-def _show_recovery_codes(codes: list[str]) -> None:
+def _show_recovery_codes(codes: Sequence[str]) -> None:
     click.echo(
         "\nRecovery codes, shown this once. Each is good for one login without the device:\n"
     )
@@ -153,14 +156,5 @@ def _show_recovery_codes(codes: list[str]) -> None:
         click.echo(f"  {code}")
 
 
-def _grouped(secret: Secret) -> str:
-    text = secret.text()
+def _grouped(text: str) -> str:
     return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
-
-
-def _enrollment(enrollment: Enrollment) -> dict[str, Any]:
-    return {
-        **totp_data(enrollment.factor),
-        "secret": enrollment.secret.text(),
-        "otpauthUri": enrollment.uri.text(),
-    }

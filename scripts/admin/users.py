@@ -1,108 +1,111 @@
 """Accounts."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import click
+import msgspec
 
-from scripts.admin.common import (
-    actor,
-    print_table,
-    show_time,
-    store_of,
-    token_data,
-    totp_data,
-    user_argument,
+from scripts.admin.administration import AccessToken, Account, AccountFilter, Totp
+from scripts.admin.common import administers, list_forms, one_form, user_argument
+from scripts.admin.output import Column, Form, note, print_items, print_json, show_time
+from scripts.admin.road import Wanted, administration_of
+
+_COLUMNS: Sequence[Column[Account]] = (
+    Column("NAME", lambda account: account.name),
+    Column("MFA SINCE", lambda account: show_time(account.adopted_at)),
+    Column("LOCKED UNTIL", lambda account: show_time(account.locked_until)),
+    Column("BARRED SINCE", lambda account: show_time(account.barred_at)),
 )
-from scripts.command_line import config_option, guarded, json_option, print_json
-from store.accounts import AccountState
+
+
+class Overview(Account, frozen=True):
+    """An account with what it has."""
+
+    totp: tuple[Totp, ...]
+    access_tokens: tuple[AccessToken, ...]
+    recovery_codes_left: int
 
 
 @click.command("unlock-user")
 @user_argument
-@config_option
-@guarded
-def unlock(user: str, config: Path) -> None:
+@administers
+def unlock(user: str, wanted: Wanted) -> None:
     """Open an account's code check again after wrong codes.
 
     \b
     Example:
       sftp-mfa-admin unlock-user alice
     """
-    with store_of(config) as store:
-        store.accounts.unlock(user, actor())
-    click.echo(f"Unlocked {user}.")
+    with administration_of(wanted) as administration:
+        account = administration.account(user)
+        administration.unlock(account)
+    click.echo(f"Unlocked {account}.")
 
 
 @click.command("bar-user")
 @user_argument
-@config_option
-@guarded
-def bar(user: str, config: Path) -> None:
+@administers
+def bar(user: str, wanted: Wanted) -> None:
     """Keep an account out on every way in, tokens and public keys included.
 
     \b
     Example:
       sftp-mfa-admin bar-user mallory
     """
-    with store_of(config) as store:
-        store.accounts.bar(user, actor())
-    click.echo(f"Barred {user}.")
+    with administration_of(wanted) as administration:
+        account = administration.account(user)
+        administration.bar(account)
+    click.echo(f"Barred {account}.")
 
 
 @click.command("unbar-user")
 @user_argument
-@config_option
-@guarded
-def unbar(user: str, config: Path) -> None:
+@administers
+def unbar(user: str, wanted: Wanted) -> None:
     """Let a barred account in again.
 
     \b
     Example:
       sftp-mfa-admin unbar-user mallory
     """
-    with store_of(config) as store:
-        store.accounts.unbar(user, actor())
-    click.echo(f"{user} may come in again.")
+    with administration_of(wanted) as administration:
+        account = administration.account(user)
+        administration.unbar(account)
+    click.echo(f"{account} may come in again.")
 
 
 @click.command("show-user")
 @user_argument
-@config_option
-@json_option
-@guarded
-def show(user: str, config: Path, *, as_json: bool) -> None:
+@one_form
+@administers
+def show(user: str, form: Form, wanted: Wanted) -> None:
     """Show an account's state and factors.
 
     \b
-    Example:
+    Examples:
       sftp-mfa-admin show-user alice
+      sftp-mfa-admin show-user me --server https://sftp.example.com
     """
-    with store_of(config) as store:
-        state = store.accounts.show(user)
-        factors = store.totp_factors.list(user)
-        tokens = store.access_tokens.list(user)
-    adopted = any(factor.completed_at for factor in factors)
-    if as_json:
-        print_json(
-            {
-                "name": state.name,
-                "mfaAdopted": adopted,
-                "barredAt": state.barred_at,
-                "wrongCodes": state.wrong_codes,
-                "lockedUntil": state.locked_until,
-                "totp": [totp_data(factor) for factor in factors],
-                "accessTokens": [token_data(token) for token in tokens],
-            }
+    with administration_of(wanted) as administration:
+        state = administration.show(administration.account(user))
+        found = Overview(
+            **msgspec.structs.asdict(state),
+            totp=tuple(administration.totp(state.name)),
+            access_tokens=tuple(administration.tokens(state.name)),
+            recovery_codes_left=administration.recovery_codes_left(state.name),
         )
+    if form is Form.JSON:
+        print_json(found)
         return
-    click.echo(f"{state.name}")
-    click.echo(f"  MFA adopted:    {'yes' if adopted else 'no'}")
-    click.echo(f"  barred since:   {show_time(state.barred_at)}")
-    locked = f"until {show_time(state.locked_until)}" if state.locked_until else "no"
+    locked = f"until {show_time(found.locked_until)}" if found.locked_until else "no"
+    click.echo(f"{found.name}")
+    click.echo(f"  MFA since:      {show_time(found.adopted_at)}")
+    click.echo(f"  barred since:   {show_time(found.barred_at)}")
     click.echo(f"  codes locked:   {locked}")
-    click.echo(f"  wrong codes:    {state.wrong_codes} in a row")
-    click.echo(f"  authenticators: {len(factors)}")
-    click.echo(f"  access tokens:  {len(tokens)}")
+    click.echo(f"  wrong codes:    {found.wrong_codes} in a row")
+    click.echo(f"  authenticators: {len(found.totp)}")
+    click.echo(f"  recovery codes: {found.recovery_codes_left} left")
+    click.echo(f"  access tokens:  {len(found.access_tokens)}")
 
 
 @click.command("list-users")
@@ -111,20 +114,19 @@ def show(user: str, config: Path, *, as_json: bool) -> None:
 @click.option("--locked", is_flag=True, help="Only those whose code check is locked.")
 @click.option("--barred", is_flag=True, help="Only those who are barred.")
 @click.option("--after", default="", help="Go on after this name, the last of the page before.")
-@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True)
-@config_option
-@json_option
-@guarded
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@list_forms
+@administers
 def list_users(
     prefix: str,
     after: str,
     limit: int,
-    config: Path,
+    form: Form,
+    wanted: Wanted,
     *,
     adopted: bool | None,
     locked: bool,
     barred: bool,
-    as_json: bool,
 ) -> None:
     """List the accounts that the store has met, by name; PREFIX narrows to names that begin so.
 
@@ -134,37 +136,36 @@ def list_users(
       sftp-mfa-admin list-users --locked
       sftp-mfa-admin list-users svc- --not-adopted --json
     """
-    with store_of(config) as store:
-        states = store.accounts.list(
-            prefix=prefix,
-            after=after,
-            limit=limit,
-            adopted=adopted,
-            locked=locked,
-            barred=barred,
-        )
-    if as_json:
-        print_json([_state(state) for state in states])
+    with administration_of(wanted) as administration:
+        page = administration.accounts(AccountFilter(prefix, adopted, locked, barred), limit, after)
+    if form is Form.JSON:
+        print_json(page)
         return
-    print_table(
-        ("NAME", "MFA SINCE", "LOCKED UNTIL", "BARRED SINCE"),
-        [
-            (
-                state.name,
-                show_time(state.adopted_at),
-                show_time(state.locked_until),
-                show_time(state.barred_at),
-            )
-            for state in states
-        ],
-    )
+    print_items(form, Account, page.items, _COLUMNS)
+    if page.next_cursor is not None:
+        note(f"more: --after {page.next_cursor}")
 
 
-def _state(state: AccountState) -> dict[str, object]:
-    return {
-        "name": state.name,
-        "mfaAdopted": state.adopted_at is not None,
-        "barredAt": state.barred_at,
-        "wrongCodes": state.wrong_codes,
-        "lockedUntil": state.locked_until,
-    }
+@click.command("report-adoption")
+@one_form
+@administers
+def report_adoption(form: Form, wanted: Wanted) -> None:
+    """Report how many of the accounts that the store has met have adopted MFA.
+
+    Who has not: `list-users --not-adopted`.
+
+    \b
+    Examples:
+      sftp-mfa-admin report-adoption
+      sftp-mfa-admin report-adoption --json
+    """
+    with administration_of(wanted) as administration:
+        adoption = administration.adoption()
+    if form is Form.JSON:
+        print_json(adoption)
+        return
+    share = 100 * adoption.adopted / adoption.accounts if adoption.accounts else 0
+    click.echo(f"accounts met:   {adoption.accounts}")
+    click.echo(f"  with MFA:     {adoption.adopted} ({share:.1f} %)")
+    click.echo(f"  without MFA:  {adoption.accounts - adoption.adopted}")
+    click.echo(f"  barred:       {adoption.barred}")

@@ -114,6 +114,7 @@ ROWS: dict[str, dict[str, Any]] = {
     f"GET {CODES}": own(free(200), free(200)),
     f"DELETE {CODES}": own(person(204), fresh(204)),
     "GET /users": administrators(free(200)),
+    "GET /adoption": administrators(free(200)),
     "GET /users/{id}": own(free(200), free(200)),
     "POST /users/{id}/unlock": administrators(fresh(200)),
     "POST /users/{id}/bar": administrators(fresh(200)),

@@ -20,11 +20,18 @@ class WebHost:
     """Installation, broker, pages and, if one logs in, an sshd."""
 
     def __init__(
-        self, *, tls: bool = True, clock_stands: bool = False, more: str = "", **store: Any
+        self,
+        *,
+        tls: bool = True,
+        behind_proxy: bool = True,
+        clock_stands: bool = False,
+        more: str = "",
+        **store: Any,
     ) -> None:
         """Start broker and pages. With TLS they believe the tests' own X-Forwarded-For.
 
-        What else is given is Installation's: whose store it is.
+        They do not if they are not behind a proxy: then real programs may call. What else is
+        given is Installation's: whose store it is.
         """
         self.services = PamServices()
         _install_shipped_service()
@@ -32,22 +39,28 @@ class WebHost:
             subprocess.run(["groupadd", "--force", "--system", ADMINISTRATORS], check=True)
         self.port = free_port()
         self.scheme = "https" if tls else "http"
-        self._configure(tls=tls, clock_stands=clock_stands, more=more, **store)
+        proxies = ['trusted_proxies = ["127.0.0.1"]'] if tls and behind_proxy else []
+        self._configure(proxies, tls=tls, clock_stands=clock_stands, more=more, **store)
         self._sshd: Sshd | None = None
         self.broker = self.start("serve-passwords")
         self.broker.wait_until_ready(lambda: "ready" in self.broker.output())
         self.web = self.start("serve-web")
         self.web.wait_until_ready(lambda: "ready" in self.web.output())
 
-    def _configure(self, *, tls: bool, clock_stands: bool, more: str, **store: Any) -> None:
-        lines = ['trusted_proxies = ["127.0.0.1"]'] if tls else []
+    def _configure(
+        self, lines: list[str], *, tls: bool, clock_stands: bool, more: str, **store: Any
+    ) -> None:
         self.installation = Installation(
             more='[passwords]\nsocket = "{folder}"\n', clock_stands=clock_stands, **store
         )
         folder = self.installation.folder
         if tls:
             make_certificate(folder)
-            lines += [f'certificate = "{folder / "cert.pem"}"', f'key = "{folder / "key.pem"}"']
+            lines = [
+                *lines,
+                f'certificate = "{folder / "cert.pem"}"',
+                f'key = "{folder / "key.pem"}"',
+            ]
         text = self.installation.config.read_text()
         text = text.replace("{folder}", str(folder / "run" / "password.sock"))
         web = "\n".join(["[web]", f'listen = "127.0.0.1:{self.port}"', *lines, ""])

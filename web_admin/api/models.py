@@ -72,6 +72,8 @@ class LoginAnswer(Answer, frozen=True):
     challenge: str | None = None
     expires_in_seconds: int | None = None
     """How long the challenge is good."""
+    code_prompt: str | None = None
+    """How this server asks for the code, such as `Verification code: `; comes with a challenge."""
 
 
 class PasswordChange(Request, frozen=True):
@@ -215,6 +217,15 @@ class Accounts(Answer, frozen=True):
 
     items: list[Account]
     next_cursor: str | None
+
+
+class Adoption(Answer, frozen=True):
+    """How far MFA has come."""
+
+    accounts: int
+    """Accounts that were met here."""
+    adopted: int
+    barred: int
 
 
 class Session(Answer, frozen=True):

@@ -37,7 +37,8 @@ def log_in(call: Call, given: Login) -> Reply:
         case ChallengeRequired(ChallengeKind.CODE):
             secret, _ = _begin(call, checked, Stage.CODE)
             seconds = call.site.settings.sessions.code_minutes * 60
-            return Reply(LoginAnswer("mfa_required", None, secret.text(), seconds))
+            prompt = call.site.settings.pam.code_prompt
+            return Reply(LoginAnswer("mfa_required", None, secret.text(), seconds, prompt))
         case ChallengeRequired(ChallengeKind.ENROLLMENT):
             session = _begin(call, checked, Stage.ENROLLMENT)[1]
             return Reply(LoginAnswer("enrollment_required", session))

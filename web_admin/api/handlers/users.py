@@ -5,7 +5,7 @@ from msgspec import UNSET
 from store.accounts import AccountState
 from web_admin.api.call import Call
 from web_admin.api.endpoint import Endpoint, Proof, Reply, Who
-from web_admin.api.models import Account, Accounts
+from web_admin.api.models import Account, Accounts, Adoption
 from web_admin.api.queries import AccountQuery
 
 
@@ -46,6 +46,12 @@ def unbar(call: Call, account: str) -> Reply:
     return show(call, account)
 
 
+def adoption(call: Call) -> Reply:
+    """Count who has adopted MFA."""
+    found = call.store.accounts.adoption()
+    return Reply(Adoption(found.accounts, found.adopted, found.barred))
+
+
 def _shown(state: AccountState) -> Account:
     return Account(
         state.name,
@@ -66,6 +72,14 @@ ENDPOINTS = (
         Who.ADMINISTRATOR,
         Accounts,
         query=AccountQuery,
+    ),
+    Endpoint(
+        "GET",
+        "/adoption",
+        adoption,
+        "Count the accounts that were met here, and those that have adopted MFA",
+        Who.ADMINISTRATOR,
+        Adoption,
     ),
     Endpoint("GET", "/users/{id}", show, "Show an account", Who.OWNER, Account),
     Endpoint(

@@ -1,0 +1,145 @@
+"""`sftp-mfa-admin` as people and jobs run it: in a terminal of its own, or with none at all."""
+
+import os
+import re
+import subprocess
+import termios
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pexpect
+from harness.sandbox import command
+from web_host import WebHost
+
+PASSWORD = r"Password for [^:]+: "
+CODE = "Verification code: "
+_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a command did."""
+
+    status: int
+    output: str
+    errors: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """Give what was printed."""
+        return self.output.splitlines()
+
+
+@dataclass(slots=True)
+class Desk:
+    """Where somebody works: their home, and the server that they work on."""
+
+    home: Path
+    host: WebHost
+    user: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ca_file(self) -> Path:
+        """Give the authority of the server's certificate."""
+        return self.host.installation.folder / "cert.pem"
+
+    def settings(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Give the environment of a command."""
+        return {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.home),
+            "LC_ALL": "C.UTF-8",
+            "TERM": "dumb",
+            "SFTP_MFA_SERVER": self.host.url,
+            **self.environment,
+            **(more or {}),
+        }
+
+    def argv(self, arguments: Sequence[str]) -> list[str]:
+        """Give the whole command line."""
+        trusting = [] if "--ca-file" in arguments else ["--ca-file", str(self.ca_file)]
+        return [command("sftp-mfa-admin"), *arguments, *trusting]
+
+    def type(self, *arguments: str, **more: str) -> "Conversation":
+        """Start a command in a terminal."""
+        return Conversation(self.argv(arguments), self.settings(more), self.home)
+
+    def run(self, *arguments: str, given: str = "", **more: str) -> Ended:
+        """Run a command as a job does: there is no terminal."""
+        done = subprocess.run(
+            self.argv(arguments),
+            env=self.settings(more),
+            cwd=self.home,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
+            start_new_session=True,  # else /dev/tty would be the developer's
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+
+class Conversation:
+    """A command in a pseudo-terminal, with somebody who answers."""
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], home: Path) -> None:
+        """Start it."""
+        self._child = pexpect.spawn(
+            argv[0],
+            list(argv[1:]),
+            env=dict(environment),
+            cwd=str(home),
+            encoding="utf-8",
+            timeout=_SECONDS,
+            dimensions=(50, 250),
+        )
+        self._before = self._modes()
+
+    def answer(self, prompt: str, text: str) -> "Conversation":
+        """Wait for a prompt, and type a line, which the terminal must not show."""
+        self._child.expect(prompt)
+        until_hidden(self._child)
+        self._child.sendline(text)
+        return self
+
+    def expect(self, text: str) -> "Conversation":
+        """Wait for what is printed."""
+        self._child.expect(text)
+        return self
+
+    def press(self, key: str) -> "Conversation":
+        """Press Ctrl and a key."""
+        self._child.sendcontrol(key)
+        return self
+
+    def signal(self, number: int) -> "Conversation":
+        """Send a signal."""
+        self._child.kill(number)
+        return self
+
+    def end(self) -> Ended:
+        """Wait for the end; the terminal must be as it was."""
+        self._child.expect(pexpect.EOF)
+        shown = self._child.before or ""
+        assert self._modes() == self._before, "the terminal was left changed"
+        self._child.close()
+        status = self._child.exitstatus
+        status = 128 + (self._child.signalstatus or 0) if status is None else status
+        return Ended(status, re.sub(r"\r+\n", "\n", shown))
+
+    def _modes(self) -> list[object]:
+        """Give the terminal's modes, in which echo is one of many."""
+        return list(termios.tcgetattr(self._child.child_fd))
+
+
+def until_hidden(child: "pexpect.spawn[str]") -> None:
+    """Wait until what is typed is not shown."""
+    assert child.waitnoecho(_SECONDS), "the terminal shows what is typed"
+
+
+def own_name() -> str:
+    """Give the name of who runs the tests."""
+    return os.environ.get("USER", "root")

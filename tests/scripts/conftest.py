@@ -1,0 +1,33 @@
+"""What tests of the commands share."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent.parent / "web_admin"))  # for web_host
+
+from admin_terminal import Desk
+from harness.accounts import Account, Accounts
+from web_host import ADMINISTRATORS, WebHost
+
+
+@pytest.fixture(scope="session")
+def admin_host() -> Iterator[WebHost]:
+    """Run a host that the tests of a worker share: each uses accounts of its own."""
+    made = WebHost(behind_proxy=False, more="[password_throttle.address]\nfailures = 1000\n")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, admin_host: WebHost) -> Desk:
+    """Sit down somewhere."""
+    return Desk(tmp_path, admin_host)
+
+
+@pytest.fixture
+def ruth(accounts: Accounts) -> Account:
+    """Make an administrator."""
+    return accounts.make(groups=[ADMINISTRATORS])

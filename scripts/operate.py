@@ -6,6 +6,7 @@ import click
 
 from scripts import privileges
 from scripts.command_line import config_option, guarded, load_settings, start_log
+from scripts.installation.commands import install_command, uninstall_command
 from store.clock import system_clock, system_randomness
 from store.database import sqlite_path
 from store.errors import KeyFileError
@@ -18,6 +19,10 @@ from store.settings import Settings
 @click.version_option(package_name="sftp-mfa")
 def main() -> None:
     """Run and look after sftp-mfa on this host."""
+
+
+main.add_command(install_command)
+main.add_command(uninstall_command)
 
 
 @main.command("serve-pam")

@@ -1,0 +1,1 @@
+"""What the operator's commands know of the machine that they run on."""

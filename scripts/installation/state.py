@@ -1,0 +1,142 @@
+"""What an installation remembers: the files as they were, and whether it was done.
+
+The state is one file, replaced in one step. While its phase is "changing" whoever comes next puts
+everything back: this program's end, its guardian, or the next `install` or `uninstall`.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from scripts.host.errors import HostError
+from scripts.installation import layout
+
+_BEFORE = layout.STATE.with_name("state.before.json")
+
+Phase = Literal["changing", "installed"]
+
+
+class Original(Struct, frozen=True):
+    """A file as it was before the first installation."""
+
+    copy: str | None
+    """The copy's path; None: there was no such file."""
+    sha256: str | None = None
+
+
+class State(Struct, frozen=True):
+    """One installation."""
+
+    phase: Phase
+    paths: list[str]
+    """Files that this run changes, in the order of the change."""
+    existed: list[str]
+    """Those of them that were there before this run."""
+    originals: dict[str, Original]
+    """Files as they were before the first installation."""
+    written: dict[str, str]
+    """SHA-256 of each file as it is written."""
+    port: int | None = None
+    """Of an sshd of our own; None: the machine's own sshd."""
+    units: list[str] = []
+    """Units that were not enabled before."""
+    new_units: list[str] = []
+    """Those of them that this run enables."""
+
+
+def load() -> State | None:
+    """Read it; None if nothing is installed. HostError if it cannot be read."""
+    try:
+        return msgspec.json.decode(layout.STATE.read_bytes(), type=State)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        message = f"{layout.STATE} cannot be read: {error}; the copies of the files lie beside it"
+        raise HostError(message) from error
+
+
+def begin(state: State) -> None:
+    """Put on record that a change begins; the state of before keeps a name of its own."""
+    _BEFORE.unlink(missing_ok=True)
+    if layout.STATE.exists():
+        os.link(layout.STATE, _BEFORE)
+    save(state)
+
+
+def revert() -> None:
+    """Go back to the state of before the change, which needs no space on the disk."""
+    if _BEFORE.exists():
+        _BEFORE.replace(layout.STATE)
+        sync(layout.STATE.parent)
+    else:
+        forget()
+
+
+def commit(state: State) -> None:
+    """Put on record that the change is complete."""
+    save(state)
+    _BEFORE.unlink(missing_ok=True)
+
+
+def save(state: State) -> None:
+    """Write it so that it is there as a whole, or as before."""
+    write_whole(layout.STATE, msgspec.json.encode(state))
+
+
+def forget() -> None:
+    """Remove it: nothing is installed."""
+    layout.STATE.unlink(missing_ok=True)
+    sync(layout.STATE.parent)
+
+
+@contextmanager
+def turn(*, waits: bool = False) -> Iterator[None]:
+    """Let one program at a time change anything; HostError if another one does."""
+    layout.BACKUPS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = layout.BACKUPS.lstat()
+    if status.st_uid != 0 or status.st_mode & 0o077:
+        message = f"{layout.BACKUPS} must be root's alone (chown root, chmod 0700)"
+        raise HostError(message)
+    folder = os.open(layout.BACKUPS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            message = "another installation is at work: wait for its end"
+            raise HostError(message) from error
+        yield
+    finally:
+        os.close(folder)
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file beside the old one and put it into its place, on the disk when this returns."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Bring a folder's names to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

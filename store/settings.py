@@ -45,6 +45,8 @@ class PamSettings(Struct, frozen=True, forbid_unknown_fields=True):
     prompt_seconds: Annotated[int, Meta(ge=10, le=3600)] = 300
     """How long a person may take to answer; sshd's LoginGraceTime is the shorter one."""
     max_conversations: Annotated[int, Meta(ge=10, le=100_000)] = 20_000
+    metrics_file: Annotated[str, Meta(max_length=4096, pattern=r"^(/.*\.prom)?\Z")] = ""
+    """What node_exporter's textfile collector reads; empty: none."""
 
 
 class TotpSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,33 @@
+"""One bed of containers for all tests here: it takes long to make."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from container_bed import Bed
+from harness.engine import Engine, shared_engine
+from harness.sandbox import checkout, exclusively, once_per_run, place
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """Start a Docker engine with our images in it, once for all workers."""
+    return shared_engine()
+
+
+@pytest.fixture
+def bed(engine: Engine) -> Iterator[Bed]:
+    """Have two SFTP hosts, two web nodes, a primary and a standby for this test alone."""
+    with exclusively("container-bed"):
+        folder = place() / "bed"
+        made = Bed(engine, folder, "bed", checkout() / "tests" / "containers" / "bed.yaml")
+
+        def make() -> str:
+            made.start()
+            return json.dumps(made.ports)
+
+        made.ports = json.loads(once_per_run("bed", make))
+        yield made
+        with suppress(AttributeError):
+            del made.said

@@ -1,7 +1,10 @@
 """What the commands of `sftp-mfa-admin` share: their options and their columns."""
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +15,21 @@ from scripts.admin.road import road_options
 from scripts.command_line import EXIT_BROKEN, guarded
 
 user_argument = click.argument("user")
+_ID = re.compile(r"[0-9A-Za-z]{1,64}")
+
+
+def id_argument(name: str, *, required: bool = True) -> Callable[[Callable[..., Any]], Any]:
+    """Give a command an argument that is the id of something that an account has."""
+
+    def check(
+        _context: click.Context, _parameter: click.Parameter, typed: str | None
+    ) -> str | None:
+        if typed is not None and not _ID.fullmatch(typed):
+            message = f"{typed!r} is no id: they have letters and digits only"
+            raise click.BadParameter(message)
+        return typed
+
+    return click.argument(name, required=required, callback=check)
 
 
 def administers(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,6 +70,55 @@ def forms(*allowed: Form) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
+def bulk(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the choice between one user and a file, as its argument `source`."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        from_file, results = options.pop("from_file"), options.pop("results")
+        if (options["user"] is None) is (from_file is None):
+            message = "give a user, or --from-file"
+            raise click.UsageError(message)
+        if results is not None and from_file is None:
+            message = "--results is for --from-file"
+            raise click.UsageError(message)
+        source = _source(from_file, results) if from_file is not None else None
+        return command(*arguments, source=source, **options)
+
+    for option in (_RESULTS, _FROM_FILE, click.argument("user", required=False)):
+        run = option(run)
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Many rows, and where the results go."""
+
+    action: str
+    """The command's name."""
+    rows_from: str
+    results: Path
+
+
+def _source(from_file: str, results: Path | None) -> Source:
+    command = str(click.get_current_context().info_name)
+    if results is None and from_file == "-":
+        message = "say with --results which file the results go to"
+        raise click.UsageError(message)
+    return Source(command, from_file, results or Path(f"{from_file}.{command}.csv"))
+
+
+_FROM_FILE = click.option(
+    "--from-file",
+    metavar="FILE",
+    help="Many users: CSV with a header, or one name a line; - is standard input.",
+)
+_RESULTS = click.option(
+    "--results",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What came of each row, for a restart too; else FILE.COMMAND.csv.",
+)
 _HELP = {Form.JSON: "Print JSON, for programs.", Form.CSV: "Print CSV, for spreadsheets."}
 list_forms = forms(Form.JSON, Form.CSV)
 one_form = forms(Form.JSON)

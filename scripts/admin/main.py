@@ -26,6 +26,7 @@ _COMMANDS = LazyCommands(
         "list-audit-events": "scripts.admin.audit:list_events",
         "verify-audit-log": "scripts.admin.audit:verify",
         "prune-audit-log": "scripts.admin.audit:prune",
+        "completion": "scripts.completion:admin",
     }
 )
 

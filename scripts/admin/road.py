@@ -55,7 +55,7 @@ class Wanted:
     server: str | None
     profile: str | None
     config: Path | None
-    account: str | None
+    sign_in_as: str | None
     ca_file: Path | None
     token_file: Path | None
     token_stdin: bool
@@ -83,7 +83,7 @@ _OPTIONS = (
         help=f"As root, work on this host's store by that file (or {_CONFIG}); "
         f"{settings.DEFAULT_PATH} where nothing is said.",
     ),
-    click.option("--as", "account", metavar="ACCOUNT", help="Who signs in, if not you."),
+    click.option("--as", "sign_in_as", metavar="ACCOUNT", help="Who signs in, if not you."),
     click.option("--ca-file", type=_FILE, help="PEM file of authorities to trust as well."),
     click.option("--token-file", type=_FILE, help="A file, yours alone, with an access token."),
     click.option("--token-stdin", is_flag=True, help="Read an access token from the first line."),
@@ -187,7 +187,7 @@ def _server(wanted: Wanted, profile: Profile) -> Server:
         token_file = Path(profile.token_file)
     return Server(
         normal_server(profile.server),
-        wanted.account or profile.account,
+        wanted.sign_in_as or profile.account,
         wanted.ca_file or (Path(profile.ca_file) if profile.ca_file else None),
         token_file,
         wanted.token_stdin,
@@ -195,9 +195,9 @@ def _server(wanted: Wanted, profile: Profile) -> Server:
 
 
 def _host(wanted: Wanted, config: Path) -> Host:
-    for name in ("account", "ca_file", "token_file", "token_stdin"):
+    for name in ("sign_in_as", "ca_file", "token_file", "token_stdin"):
         if getattr(wanted, name):
-            option = "as" if name == "account" else name.replace("_", "-")
+            option = "as" if name == "sign_in_as" else name.replace("_", "-")
             message = f"--{option} is for a server: say which with --server or --profile"
             raise RequestError(message)
     return Host(config)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from scripts.admin.administration import Session
-from scripts.admin.common import administers, list_forms, user_argument
+from scripts.admin.common import administers, id_argument, list_forms, user_argument
 from scripts.admin.output import Column, Form, print_items, show_time
 from scripts.admin.road import Wanted, administration_of
 
@@ -40,7 +40,7 @@ def list_sessions(user: str, form: Form, wanted: Wanted) -> None:
 
 @click.command("end-session")
 @user_argument
-@click.argument("session_id", required=False)
+@id_argument("session_id", required=False)
 @click.option("--all", "whole", is_flag=True, help="All of them, but for the one that asks.")
 @administers
 def end_session(user: str, session_id: str | None, *, whole: bool, wanted: Wanted) -> None:

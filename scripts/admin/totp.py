@@ -6,7 +6,17 @@ from collections.abc import Sequence
 import click
 
 from scripts.admin.administration import Administration, Completion, Enrollment, Totp
-from scripts.admin.common import TOTP_COLUMNS, administers, list_forms, one_form, user_argument
+from scripts.admin.bulk import act_on
+from scripts.admin.common import (
+    TOTP_COLUMNS,
+    Source,
+    administers,
+    bulk,
+    id_argument,
+    list_forms,
+    one_form,
+    user_argument,
+)
 from scripts.admin.output import Form, note, print_items, print_json
 from scripts.admin.road import Wanted, administration_of
 from store.errors import EnrollmentError
@@ -66,29 +76,30 @@ def list_totp(user: str, form: Form, wanted: Wanted) -> None:
 
 
 @click.command("delete-auth-factor-totp")
-@user_argument
-@click.argument("totp_id", required=False)
+@bulk
+@id_argument("totp_id", required=False)
 @click.option("--all", "whole", is_flag=True, help="All of them: the account leaves MFA.")
 @administers
-def delete_totp(user: str, totp_id: str | None, *, whole: bool, wanted: Wanted) -> None:
+def delete_totp(
+    user: str | None, totp_id: str | None, source: Source | None, *, whole: bool, wanted: Wanted
+) -> None:
     """Remove an authenticator; without its last one an account has left MFA.
 
     \b
     Examples:
       sftp-mfa-admin delete-auth-factor-totp alice 1f0c3a5b7d9e
       sftp-mfa-admin delete-auth-factor-totp alice --all
+      sftp-mfa-admin delete-auth-factor-totp --from-file names.txt --all
     """
-    if (totp_id is None) is not whole:
+    if (totp_id is None) is not whole or (source is not None and not whole):
         message = "give the authenticator's id, or --all"
         raise click.UsageError(message)
-    with administration_of(wanted) as administration:
-        account = administration.account(user)
-        if totp_id is None:
-            administration.delete_all_totp(account)
-        else:
-            administration.delete_totp(account, totp_id)
-    what = "every authenticator" if totp_id is None else f"authenticator {totp_id}"
-    click.echo(f"Removed {what} of {account}.")
+    if totp_id is None:
+        told = "Removed every authenticator of {}."
+        act_on(lambda road, account: road.delete_all_totp(account), told, user, source, wanted)
+        return
+    told = f"Removed authenticator {totp_id} of {{}}."
+    act_on(lambda road, account: road.delete_totp(account, totp_id), told, user, source, wanted)
 
 
 @click.command("renew-recovery-codes")

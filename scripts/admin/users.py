@@ -6,7 +6,8 @@ import click
 import msgspec
 
 from scripts.admin.administration import AccessToken, Account, AccountFilter, Totp
-from scripts.admin.common import administers, list_forms, one_form, user_argument
+from scripts.admin.bulk import act_on
+from scripts.admin.common import Source, administers, bulk, list_forms, one_form, user_argument
 from scripts.admin.output import Column, Form, note, print_items, print_json, show_time
 from scripts.admin.road import Wanted, administration_of
 
@@ -27,51 +28,45 @@ class Overview(Account, frozen=True):
 
 
 @click.command("unlock-user")
-@user_argument
+@bulk
 @administers
-def unlock(user: str, wanted: Wanted) -> None:
+def unlock(user: str | None, source: Source | None, wanted: Wanted) -> None:
     """Open an account's code check again after wrong codes.
 
     \b
-    Example:
+    Examples:
       sftp-mfa-admin unlock-user alice
+      sftp-mfa-admin unlock-user --from-file names.txt
     """
-    with administration_of(wanted) as administration:
-        account = administration.account(user)
-        administration.unlock(account)
-    click.echo(f"Unlocked {account}.")
+    act_on(lambda road, account: road.unlock(account), "Unlocked {}.", user, source, wanted)
 
 
 @click.command("bar-user")
-@user_argument
+@bulk
 @administers
-def bar(user: str, wanted: Wanted) -> None:
+def bar(user: str | None, source: Source | None, wanted: Wanted) -> None:
     """Keep an account out on every way in, tokens and public keys included.
 
     \b
-    Example:
+    Examples:
       sftp-mfa-admin bar-user mallory
+      sftp-mfa-admin bar-user --from-file leavers.txt
     """
-    with administration_of(wanted) as administration:
-        account = administration.account(user)
-        administration.bar(account)
-    click.echo(f"Barred {account}.")
+    act_on(lambda road, account: road.bar(account), "Barred {}.", user, source, wanted)
 
 
 @click.command("unbar-user")
-@user_argument
+@bulk
 @administers
-def unbar(user: str, wanted: Wanted) -> None:
+def unbar(user: str | None, source: Source | None, wanted: Wanted) -> None:
     """Let a barred account in again.
 
     \b
-    Example:
+    Examples:
       sftp-mfa-admin unbar-user mallory
+      sftp-mfa-admin unbar-user --from-file returners.txt
     """
-    with administration_of(wanted) as administration:
-        account = administration.account(user)
-        administration.unbar(account)
-    click.echo(f"{account} may come in again.")
+    act_on(lambda road, account: road.unbar(account), "{} may come in again.", user, source, wanted)
 
 
 @click.command("show-user")

@@ -1,5 +1,6 @@
 """`sftp-mfa-admin` as people and jobs run it: in a terminal of its own, or with none at all."""
 
+import base64
 import os
 import re
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 import pexpect
 from harness.sandbox import command
 from web_host import WebHost
+
+from store.clock import system_clock
+from store.otp import code_at, step_at
 
 PASSWORD = r"Password for [^:]+: "
 CODE = "Verification code: "
@@ -68,9 +72,19 @@ class Desk:
 
     def run(self, *arguments: str, given: str = "", **more: str) -> Ended:
         """Run a command as a job does: there is no terminal."""
+        return self._run(self.argv(arguments), self.settings(more), given)
+
+    def on_host(self, *arguments: str, given: str = "", **more: str) -> Ended:
+        """Run a command as root on the host of the store."""
+        settings = self.settings(more) | {"SFTP_MFA_CONFIG": str(self.host.installation.config)}
+        del settings["SFTP_MFA_SERVER"]
+        settings.pop("SFTP_MFA_TOKEN", None)
+        return self._run([command("sftp-mfa-admin"), *arguments], settings, given)
+
+    def _run(self, argv: Sequence[str], settings: Mapping[str, str], given: str) -> Ended:
         done = subprocess.run(
-            self.argv(arguments),
-            env=self.settings(more),
+            argv,
+            env=settings,
             cwd=self.home,
             input=given,
             capture_output=True,
@@ -108,6 +122,17 @@ class Conversation:
     def expect(self, text: str) -> "Conversation":
         """Wait for what is printed."""
         self._child.expect(text)
+        return self
+
+    def found(self, group: int) -> str:
+        """Give a part of what was waited for."""
+        return str(self._child.match.group(group)).strip()
+
+    def code_of(self, secret: str) -> "Conversation":
+        """Type the code that an authenticator shows for a secret in base32."""
+        self._child.expect(CODE)
+        key = base64.b32decode(secret.replace(" ", ""))
+        self._child.sendline(code_at(key, step_at(system_clock())))
         return self
 
     def press(self, key: str) -> "Conversation":

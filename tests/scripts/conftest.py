@@ -12,6 +12,8 @@ from admin_terminal import Desk
 from harness.accounts import Account, Accounts
 from web_host import ADMINISTRATORS, WebHost
 
+from store.access_tokens import Scope
+
 
 @pytest.fixture(scope="session")
 def admin_host() -> Iterator[WebHost]:
@@ -31,3 +33,11 @@ def desk(tmp_path: Path, admin_host: WebHost) -> Desk:
 def ruth(accounts: Accounts) -> Account:
     """Make an administrator."""
     return accounts.make(groups=[ADMINISTRATORS])
+
+
+@pytest.fixture
+def job(desk: Desk, ruth: Account) -> Desk:
+    """Work with an administrator's token, as a program does."""
+    token = desk.host.installation.issue_token(ruth.name, scopes=tuple(Scope))
+    desk.environment["SFTP_MFA_TOKEN"] = token.text()
+    return desk

@@ -72,6 +72,8 @@ class Helper:
                 await asyncio.to_thread(metrics.write_when_due)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _SWEEP_SECONDS)
+            if "WATCHDOG_USEC" in os.environ:
+                _notify(b"WATCHDOG=1")
             now = loop.time()
             for session in list(self._sessions):
                 session.expire(now)
@@ -128,8 +130,9 @@ def listen(path: Path) -> socket.socket:
 
     A socket that nobody serves any more is replaced; HelperError if another helper serves it.
     """
-    if os.environ.get("LISTEN_PID") == str(os.getpid()):
-        return socket.socket(fileno=_FIRST_PASSED_DESCRIPTOR)
+    passed = _passed(path)
+    if passed is not None:
+        return passed
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         with _alone_in(path.parent):
@@ -144,6 +147,33 @@ def listen(path: Path) -> socket.socket:
         listener.close()
         message = f"{path}: {error.strerror}"
         raise HelperError(message) from error
+    return listener
+
+
+def _passed(path: Path) -> socket.socket | None:
+    """Take over the one socket that the service manager passes (sd_listen_fds(3)), if it does.
+
+    HelperError where it is not the one that the configuration names: sshd would knock in vain.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    count = os.environ.get("LISTEN_FDS")
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(name, None)  # meant for this process alone
+    try:
+        listener = socket.socket(fileno=_FIRST_PASSED_DESCRIPTOR)
+        listener.set_inheritable(False)  # noqa: FBT003
+        listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        found = listener.type, listener.getsockname(), listens, count
+    except OSError as error:
+        message = f"the service manager passed no socket: {error.strerror}"
+        raise HelperError(message) from error
+    if found != (socket.SOCK_SEQPACKET, str(path), 1, "1"):
+        message = (
+            f"the service manager does not pass the socket {path}, which pam.socket names, and "
+            "no other: mend ListenSequentialPacket= of its unit, or pam.socket"
+        )
+        raise HelperError(message)
     return listener
 
 
@@ -174,9 +204,8 @@ def _remove_stale(path: Path) -> None:
     raise HelperError(message)
 
 
-def run(store: Store, settings: Settings) -> None:
+def run(store: Store, settings: Settings, listener: socket.socket) -> None:
     """Serve the relays of this host until told to stop."""
-    listener = listen(Path(settings.pam.socket))
     asyncio.run(Helper(store, settings).serve(listener))
     store.close()
 

@@ -37,13 +37,15 @@ def serve_pam(config: Path) -> None:
     Example:
       sftp-mfa serve-pam --config /etc/sftp-mfa/config.toml
     """
-    from pam_module.helper import run  # noqa: PLC0415 - asyncio is for this command only
+    # asyncio is for this command only.
+    from pam_module.helper import listen, run  # noqa: PLC0415
 
     settings = load_settings(config)
     start_log(settings.audit)
     privileges.make_folder(Path(settings.pam.socket).parent, settings, 0o755)
+    listener = listen(Path(settings.pam.socket))  # in a folder that may be root's
     privileges.become_service(settings)
-    run(open_store(settings), settings)
+    run(open_store(settings), settings, listener)
 
 
 @main.command("serve-web")
@@ -108,9 +110,10 @@ def check_config(config: Path) -> None:
 
 
 @main.command("upgrade-store")
+@click.option("--if-exists", is_flag=True, help="Where there is no store yet, make none.")
 @config_option
 @guarded
-def upgrade_store(config: Path) -> None:
+def upgrade_store(if_exists: bool, config: Path) -> None:  # noqa: FBT001 - click's
     """Make the store, or move its schema to this version's; safe to repeat.
 
     Run it once on one host after each upgrade of the program. Where there is no store yet, it
@@ -122,9 +125,13 @@ def upgrade_store(config: Path) -> None:
       sftp-mfa upgrade-store --config /etc/sftp-mfa/config.toml
     """
     # Alembic is large, and needed by no other command.
+    from store.upgrade import store_exists  # noqa: PLC0415
     from store.upgrade import upgrade_store as upgrade  # noqa: PLC0415
 
     settings = load_settings(config)
+    if if_exists and not store_exists(settings.store):
+        click.echo("there is no store yet")
+        return
     _make_key_file(settings)
     path = sqlite_path(settings.store.url)
     if path is not None:

@@ -151,6 +151,55 @@ def test_socket_may_be_passed_by_the_service_manager(hosts: Hosts, account: Acco
     assert path.stat().st_ino == inode
 
 
+@pytest.mark.parametrize(
+    "passed",
+    [
+        {"path": "another.sock"},
+        {"PASSED_KIND": "SOCK_STREAM"},
+        {"PASSED_COUNT": "2"},
+        {"PASSED_COUNT": "0"},
+    ],
+    ids=["of another name", "of another kind", "two", "none"],
+)
+def test_it_refuses_a_passed_socket_that_sshd_would_not_knock_at(
+    hosts: Hosts, passed: dict[str, str]
+) -> None:
+    """A socket unit and a configuration that do not fit end it with a line that says so."""
+    host = hosts.make(start=False)
+    path = host.installation.socket
+    path.parent.mkdir(exist_ok=True)
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-P", pass_socket.__file__),
+            *(path.with_name(passed.pop("path", path.name)), *host.installation.serve),
+        ],
+        env={"PATH": "/usr/bin:/bin", **passed},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert ended.returncode == 3
+    assert ended.stderr == (
+        f"error: the service manager does not pass the socket {path}, which pam.socket names, and "
+        "no other: mend ListenSequentialPacket= of its unit, or pam.socket\n"
+    )
+
+
+def test_it_tells_the_service_manager_that_it_lives(hosts: Hosts) -> None:
+    """A helper whose loop hangs would not, and be started anew."""
+    host = hosts.make(start=False)
+    name = str(host.installation.folder / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(10)
+        manager.bind(name)
+        Path(name).chmod(0o666)
+        watched = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "5000000"}
+        host.installation.start(environment=watched)
+        assert manager.recv(100) == b"READY=1"
+        assert {manager.recv(100) for _ in range(2)} == {b"WATCHDOG=1"}
+
+
 @pytest.mark.parametrize("kind", ["a path", "an abstract name"])
 def test_it_tells_the_service_manager_its_state(hosts: Hosts, kind: str) -> None:
     """READY=1 once it serves, STOPPING=1 when it is told to end."""
@@ -169,7 +218,7 @@ def test_it_tells_the_service_manager_its_state(hosts: Hosts, kind: str) -> None
 
 
 def test_only_root_is_served(host: Host, account: Account) -> None:
-    """The helper's own user may open the socket, and is hung up on before a word."""
+    """Nobody else may open the socket; who could all the same is hung up on before a word."""
     talk = (
         "import socket, sys\n"
         "peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
@@ -192,9 +241,11 @@ def test_only_root_is_served(host: Host, account: Account) -> None:
         )
         return ended.stdout or ended.stderr.splitlines()[-1]
 
-    assert as_user("sftp-mfa") == "b''\n"
+    for name in ("sftp-mfa", account.name):
+        assert as_user(name) == "PermissionError: [Errno 13] Permission denied"
+    host.installation.socket.chmod(0o666)
+    assert as_user(account.name) == "b''\n"
     assert "hung up on a peer that is not root" in host.installation.log()
-    assert as_user(account.name) == "PermissionError: [Errno 13] Permission denied"
 
 
 def test_it_runs_without_privileges(host: Host) -> None:

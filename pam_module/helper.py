@@ -162,7 +162,7 @@ def _passed(path: Path) -> socket.socket | None:
         os.environ.pop(name, None)  # meant for this process alone
     try:
         listener = socket.socket(fileno=_FIRST_PASSED_DESCRIPTOR)
-        listener.set_inheritable(False)  # noqa: FBT003
+        listener.set_inheritable(False)
         listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         found = listener.type, listener.getsockname(), listens, count
     except OSError as error:

@@ -51,3 +51,16 @@ def test_sees_what_is_shared_and_cannot_change_it() -> None:
     with roots.debian("bookworm", shared=[checkout]) as root:
         assert root.run("cat", checkout / "LICENSE").stdout == (checkout / "LICENSE").read_text()
         assert root.run("touch", checkout / "LICENSE", check=False).returncode != 0
+
+
+@pytest.mark.parametrize("suite", roots.SUITES)
+def test_runs_systemd(suite: str) -> None:
+    """It starts services in a sandbox of theirs, and ends with the system."""
+    with roots.debian(suite, systemd=True) as root:
+        assert root.run("systemctl", "is-active", "ssh.service").stdout == "active\n"
+        root.write(
+            "/run/systemd/system/tried.service",
+            "[Service]\nType=oneshot\nProtectSystem=strict\nExecStart=touch /etc/file\n",
+        )
+        assert root.run("systemctl", "start", "tried.service", check=False).returncode == 1
+        assert "Read-only file system" in root.run("journalctl", "--unit=tried.service").stdout

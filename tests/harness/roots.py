@@ -5,27 +5,30 @@
         assert root.read("/etc/hostname")
 
 The system is one of the folders of $SFTP_MFA_ROOTS under a disk in memory, with processes, mounts
-and host name of its own. Nothing in it runs but what the test starts, and all of it ends, and is
-unmounted, when the context does.
+and host name of its own. Nothing in it runs but what the test starts, or what systemd starts if it
+is asked for; all of it ends, and is unmounted, when the context does.
 """
 
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from harness import sandbox
 from harness.machine import inner
+from harness.waiting import until
 
 SUITES = ("bookworm", "trixie")
 
-# $1: the system's folder, $2: "yes" for a network of its own; the others: folders to be seen in it.
+# $1: the system's folder, $2: "yes" for a network of its own, $3: "yes" for systemd; the others:
+# folders to be seen in it.
 _SETUP = """
 set -e
-lower=$1 network=$2
-shift 2
+lower=$1 network=$2 systemd=$3
+shift 3
 [ "$network" = no ] || ip link set lo up
 mount -n -t tmpfs -o mode=755 tmpfs /mnt
 cd /mnt
@@ -62,6 +65,19 @@ pivot_root . run/before
 umount -n -l /run/before
 rmdir /run/before
 cd /
+if [ "$systemd" = yes ]; then
+    # As in any container: nothing that is the kernel's, and nothing that would need the internet.
+    mount -n -t cgroup2 cgroup2 /sys/fs/cgroup
+    mount -n --bind /proc/sys /proc/sys
+    mount -n -o remount,bind,ro /proc/sys
+    for unit in apt-daily.timer apt-daily-upgrade.timer console-getty.service getty.target; do
+        ln -s /dev/null "/etc/systemd/system/$unit"
+    done
+    echo ready
+    exec setpriv --bounding-set=-sys_module,-sys_boot,-sys_time,-sys_rawio,-syslog \\
+        env --ignore-environment container=sftp-mfa-tests PATH="$PATH" \\
+        /lib/systemd/systemd --log-target=journal >/dev/null 2>&1
+fi
 echo ready
 exec >/dev/null
 sleep infinity &
@@ -140,30 +156,63 @@ def folder(name: str) -> Path:
 
 
 @contextmanager
-def debian(name: str, *, network: bool = False, shared: Iterable[Path] = ()) -> Iterator[Root]:
-    """Run a throw-away copy of a system, with nothing running in it.
+def debian(
+    name: str, *, network: bool = False, systemd: bool = False, shared: Iterable[Path] = ()
+) -> Iterator[Root]:
+    """Run a throw-away copy of a system.
 
     With `network` it has a network of its own, loopback only; else it is on the tests' network.
-    The folders `shared` are seen in it under their own paths, read-only.
+    With `systemd` that is its first process and starts what is enabled, its sshd too, on a network
+    of its own. The folders `shared` are seen in it under their own paths, read-only.
     """
+    network = network or systemd
     namespaces = ["mount", "uts", "ipc", "pid", *(["net"] if network else [])]
-    holder = subprocess.Popen(
-        [
-            *("unshare", *(f"--{space}" for space in namespaces), "--fork", "--kill-child"),
-            *("--propagation", "private", "sh", "-c", _SETUP, "sh"),
-            *(folder(name), "yes" if network else "no", *shared),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    namespaces += ["cgroup"] if systemd else []
+    command = [
+        *("unshare", *(f"--{space}" for space in namespaces), "--fork", "--kill-child"),
+        *("--propagation", "private", "sh", "-c", _SETUP, "sh", str(folder(name))),
+        *("yes" if network else "no", "yes" if systemd else "no", *map(str, shared)),
+    ]
+    with _own_cgroup() if systemd else nullcontext() as cgroup:
+        join = [] if cgroup is None else ["sh", "-c", _JOIN, "sh", str(cgroup)]
+        holder = subprocess.Popen(
+            [*join, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "ready\n", f"{name}: cannot be made, see above"
+            root = Root(inner(holder), namespaces)
+            if systemd:
+                _wait_for_systemd(root)
+            yield root
+            os.kill(root.first, signal.SIGKILL)  # all of its processes go along, and unshare waits
+            holder.wait()
+        finally:
+            holder.kill()
+            holder.wait()
+
+
+_JOIN = 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"'
+
+
+@contextmanager
+def _own_cgroup() -> Iterator[Path]:
+    """Make a control group for a systemd to divide, and remove what it made of it."""
+    mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    top = next(Path(fields[1]) for fields in mounts if fields[2] == "cgroup2")
+    cgroup = top / f"sftp-mfa-tests-{secrets.token_hex(4)}"
+    cgroup.mkdir()
     try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "ready\n", f"{name}: cannot be made, see above"
-        first = inner(holder)
-        yield Root(first, namespaces)
-        os.kill(first, signal.SIGKILL)  # takes all of its processes along; unshare waits for them
-        holder.wait()
+        yield cgroup
     finally:
-        holder.kill()
-        holder.wait()
+        until(lambda: "populated 0" in (cgroup / "cgroup.events").read_text(), "its processes end")
+        for below, _, _ in os.walk(cgroup, topdown=False):
+            Path(below).rmdir()
+
+
+def _wait_for_systemd(root: Root) -> None:
+    def started() -> bool:
+        state = root.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in {"running", "degraded"}
+
+    until(started, "systemd has started everything", timeout=60)

@@ -244,7 +244,10 @@ def test_only_root_is_served(host: Host, account: Account) -> None:
     for name in ("sftp-mfa", account.name):
         assert as_user(name) == "PermissionError: [Errno 13] Permission denied"
     host.installation.socket.chmod(0o666)
-    assert as_user(account.name) == "b''\n"
+    try:
+        assert as_user(account.name) == "b''\n"
+    finally:
+        host.installation.socket.chmod(0o600)
     assert "hung up on a peer that is not root" in host.installation.log()
 
 

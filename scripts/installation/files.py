@@ -14,7 +14,7 @@ from pathlib import Path
 from scripts.host.errors import HostError
 from scripts.installation import layout
 from scripts.installation.changes import Change
-from scripts.installation.state import Original, sync, write_whole
+from scripts.installation.state import Original, sync, write_fresh
 
 _MODE = 0o644
 
@@ -43,7 +43,7 @@ def back_up(paths: Iterable[Path]) -> dict[str, Original]:
             continue
         copy = folder / path.relative_to("/")
         copy.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(copy, path.read_bytes())
+        write_fresh(copy, path.read_bytes())
         _dress_like(copy, path)
         found[str(path)] = Original(str(copy), digest(copy))
     return found
@@ -57,11 +57,11 @@ def stage(changes: Iterable[Change]) -> None:
             _second_name(path).unlink(missing_ok=True)
             os.link(path, _second_name(path))
         fresh = _fresh_name(path)
-        fresh.unlink(missing_ok=True)
         if change.link_to is not None:
+            fresh.unlink(missing_ok=True)
             fresh.symlink_to(change.link_to)
             continue
-        write_whole(fresh, change.content, _MODE)
+        write_fresh(fresh, change.content, _MODE)
         if path.exists():
             _dress_like(fresh, path, with_times=False)
 
@@ -80,9 +80,10 @@ def put_back(paths: Iterable[str], existed: Iterable[str]) -> None:
     for name in reversed(list(paths)):
         path = Path(name)
         before = _second_name(path)
-        if before.exists():
+        if before.exists() and digest(before) == digest(path):
+            before.unlink()  # two names of one file: a rename would do nothing, or fail (overlayfs)
+        elif before.exists():
             before.replace(path)
-            before.unlink(missing_ok=True)  # two names of one file: the exchange had not begun
         elif name not in there:
             path.unlink(missing_ok=True)
         _fresh_name(path).unlink(missing_ok=True)
@@ -107,7 +108,7 @@ def restore(path: Path, original: Original) -> None:
             message = f"the copy {copy} is missing or was changed: {path} stays as it is"
             raise HostError(message)
         fresh = _fresh_name(path)
-        write_whole(fresh, copy.read_bytes())
+        write_fresh(fresh, copy.read_bytes())
         _dress_like(fresh, copy)
         fresh.replace(path)
     sync(path.parent)
@@ -116,7 +117,7 @@ def restore(path: Path, original: Original) -> None:
 def overwrite(path: Path, content: bytes) -> None:
     """Write other content into a file that keeps its owner and mode."""
     fresh = _fresh_name(path)
-    write_whole(fresh, content)
+    write_fresh(fresh, content)
     _dress_like(fresh, path, with_times=False)
     fresh.replace(path)
     sync(path.parent)

@@ -155,8 +155,8 @@ def _change_and_prove(
             say(f"proved: {line}")
     proof.end_factor(wishes.config, settings)
     accounts.remove(manager)
+    state.commit(msgspec.structs.replace(changing, phase="installed", new_units=[]))
     files.settle(changing.paths)
-    state.commit(msgspec.structs.replace(changing, phase="installed", paths=[], new_units=[]))
 
 
 def _start_helper(manager: ServiceManager, settings: Settings, say: Say) -> None:

@@ -17,7 +17,10 @@ def recover(config: Path) -> Iterator[str]:
     HostError where something could not be undone: the next call tries again.
     """
     left = state.load()
-    if left is None or left.phase != "changing":
+    if left is None:
+        return
+    if left.phase == "installed":
+        files.settle(left.paths)
         return
     manager = service_manager()
     files.put_back(left.paths, left.existed)

@@ -35,7 +35,7 @@ class State(Struct, frozen=True):
 
     phase: Phase
     paths: list[str]
-    """Files that this run changes, in the order of the change."""
+    """Files that this run changes (or the last one did), in the order of the change."""
     existed: list[str]
     """Those of them that were there before this run."""
     originals: dict[str, Original]
@@ -118,19 +118,20 @@ def turn(*, waits: bool = False) -> Iterator[None]:
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write a file beside the old one and put it into its place, on the disk when this returns."""
     fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    write_fresh(fresh, content, mode)
+    fresh.replace(path)
     sync(path.parent)
+
+
+def write_fresh(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that nobody uses yet, in the place of what an earlier try has left of it."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fchmod(file.fileno(), mode)
+        os.fsync(file.fileno())
 
 
 def sync(folder: Path) -> None:

@@ -25,13 +25,19 @@ from scripts.admin.administration import (
     Session,
     Totp,
 )
-from scripts.admin.sign_in import Identity
+from scripts.admin.sign_in import Identity, NewSession
 from scripts.admin.wire import ApiProblem, Wire
 
 T = TypeVar("T")
+_ONESELF = "me"
 _PAGE = 200
 _MENDED = 3
 """How often one request is sent: it may need a new session, and then a confirmation."""
+
+
+class _Completed(Completion, frozen=True):
+    session: NewSession | None = None
+    """Who had to adopt MFA goes on with this one."""
 
 
 class _RecoveryCodesMade(Struct, frozen=True):
@@ -59,7 +65,8 @@ class RestAdministration:
 
     def account(self, typed: str) -> str:
         """Ask the server for the account's one name."""
-        return self.show(typed).name
+        known = self._identity.own_name() if typed == _ONESELF else None
+        return known or self.show(typed).name
 
     def show(self, account: str) -> Account:
         """Show an account."""
@@ -116,7 +123,10 @@ class RestAdministration:
     def complete_totp(self, account: str, totp_id: str, code: str) -> Completion:
         """Complete an enrollment."""
         path = _of(account, "auth-factors/totp", totp_id) + "/complete"
-        return self._call("POST", path, Completion, body={"code": code})
+        done = self._call("POST", path, _Completed, body={"code": code})
+        if done.session is not None:
+            self._identity.go_on(done.session)
+        return Completion(*(getattr(done, name) for name in Completion.__struct_fields__))
 
     def delete_totp(self, account: str, totp_id: str) -> None:
         """Remove an authenticator."""

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 from contextlib import suppress
 from typing import Literal, Protocol
 
@@ -18,6 +19,7 @@ from store.secret import Secret
 
 _TRIES = 3
 _CODE_PROMPT = "Verification code: "
+_CODE = re.compile(r"[0-9A-Za-z -]{6,40}")
 _AGAIN = {"code_refused", "code_replayed"}
 _HOW = "an access token does without (SFTP_MFA_TOKEN, --token-file or --token-stdin)"
 
@@ -27,6 +29,12 @@ class Identity(Protocol):
 
     def secret(self) -> Secret:
         """Give what is sent as `Authorization: Bearer`."""
+
+    def own_name(self) -> str | None:
+        """Give the account's name, if it is known here."""
+
+    def go_on(self, session: "NewSession") -> None:
+        """Go on with what the server gave in place of the session from before."""
 
     def mend(self, problem: ApiProblem) -> bool:
         """Do something about a refusal; tell whether the request may be sent again."""
@@ -49,6 +57,13 @@ class TokenIdentity:
         """Give the token."""
         return self._token
 
+    def own_name(self) -> str | None:
+        """Know nothing: only the server can tell whose token it is."""
+        return None
+
+    def go_on(self, _session: "NewSession") -> None:
+        """Stay with the token."""
+
     def mend(self, _problem: ApiProblem) -> bool:
         """Do nothing: there is no person behind a token."""
         return False
@@ -64,7 +79,9 @@ class TokenIdentity:
         """Let it be."""
 
 
-class _NewSession(Struct, frozen=True, rename="camel"):
+class NewSession(Struct, frozen=True, rename="camel"):
+    """A session that was begun or confirmed; an earlier secret of it opens nothing."""
+
     account: str
     session_token: str
     password_expired: bool = False
@@ -72,7 +89,7 @@ class _NewSession(Struct, frozen=True, rename="camel"):
 
 class _LoginAnswer(Struct, frozen=True, rename="camel"):
     status: Literal["logged_in", "mfa_required", "enrollment_required"]
-    session: _NewSession | None = None
+    session: NewSession | None = None
     challenge: str | None = None
     code_prompt: str | None = None
 
@@ -108,7 +125,12 @@ class SessionIdentity:
             raise RoadError(message)
         if session.password_expired:
             click.echo("The password has expired: change it on the web pages.", err=True)
-        self._go_on(session)
+        self.go_on(session)
+
+    def own_name(self) -> str | None:
+        """Give the name that the server gave; sign in first where there is no session."""
+        self.secret()
+        return self.account
 
     def mend(self, problem: ApiProblem) -> bool:
         """Sign in again when the session is over; ask for the code when it is to be confirmed."""
@@ -162,14 +184,15 @@ class SessionIdentity:
         me = self._wire.exchange("GET", "/users/me", Account, secret=self._secret)
         click.echo("This needs a fresh confirmation.", err=True)
         if me.adopted_at is not None:
-            self._go_on(self._ask_code(_CODE_PROMPT, self._secret))
+            self.go_on(self._ask_code(_CODE_PROMPT, self._secret))
             return
         before = self._secret
         self.sign_in("")
         with suppress(ApiProblem):  # it may be over
             self._wire.exchange("POST", "/auth/logout", None, secret=before)
 
-    def _go_on(self, session: _NewSession) -> None:
+    def go_on(self, session: NewSession) -> None:
+        """Go on with a session that was begun, or confirmed under a new secret."""
         self._secret = Secret.of(session.session_token)
         self.account = session.account
         if self._is_kept:
@@ -189,19 +212,26 @@ class SessionIdentity:
 
     def _ask_code(
         self, prompt: str, secret: Secret | None, *, challenge: str | None = None
-    ) -> _NewSession:
+    ) -> NewSession:
         for tries_left in reversed(range(_TRIES)):
-            body = {"code": prompts.ask(prompt).text().strip(), "challenge": challenge}
+            body = {"code": _typed_code(prompt), "challenge": challenge}
             try:
                 return self._wire.exchange(
-                    "POST", "/auth/mfa/totp/validate-code", _NewSession, secret=secret, body=body
+                    "POST", "/auth/mfa/totp/validate-code", NewSession, secret=secret, body=body
                 )
             except ApiProblem as problem:
-                again = problem.code in _AGAIN or problem.code == "request_invalid"
-                if not again or not tries_left:
+                if problem.code not in _AGAIN or not tries_left:
                     raise problem.as_error() from problem
                 click.echo(problem.text(), err=True)
         raise AssertionError
+
+
+def _typed_code(prompt: str) -> str:
+    while True:
+        code = prompts.ask(prompt).text().strip()
+        if _CODE.fullmatch(code):
+            return code
+        click.echo("A code has 6 digits; a recovery code 16 characters.", err=True)
 
 
 def _need_terminal(message: str) -> None:

@@ -84,9 +84,11 @@ class Transport:
         if ca_file is not None:
             try:
                 context.load_verify_locations(ca_file)
-            except (OSError, ssl.SSLError) as error:
-                reason = getattr(error, "strerror", None) or "no certificates in PEM form"
-                message = f"{ca_file}: {reason}"
+            except ssl.SSLError as error:
+                message = f"{ca_file} has no certificates in PEM form"
+                raise RoadError(message) from error
+            except OSError as error:
+                message = f"{ca_file}: {error.strerror}"
                 raise RoadError(message) from error
         self._pool = urllib3.PoolManager(
             ssl_context=context,
@@ -147,8 +149,7 @@ class Transport:
 
     def _explain(self, error: Exception) -> str:
         """Say in one line what is wrong, and what to do."""
-        cause: BaseException | None = error
-        while cause is not None:
+        for cause in _causes(error):
             match cause:
                 case ssl.SSLCertVerificationError():
                     return (
@@ -158,22 +159,25 @@ class Transport:
                     )
                 case ssl.SSLError():
                     return f"{self.server} does not speak TLS as it should: {_plain(cause)}"
-                case TimeoutError() | urllib3.exceptions.TimeoutError():
-                    return f"{self.server} does not answer in time; try again later"
                 case urllib3.exceptions.NameResolutionError():
                     return f"{self.server}: there is no such host; check the address"
                 case ConnectionRefusedError():
                     return f"{self.server}: nobody serves there; check the address and the service"
+                case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
+                    return f"{self.server} does not answer in time; try again later"
                 case OSError(strerror=str(reason)):
                     return f"{self.server} cannot be reached: {reason}"
-                case _:
-                    last, cause = cause, _below(cause)
-        return f"{self.server} cannot be understood: {_plain(last)}"
+        return f"{self.server} cannot be understood: {_plain(error)}"
 
 
-def _below(error: BaseException) -> BaseException | None:
-    reason = getattr(error, "reason", None)
-    return reason if isinstance(reason, BaseException) else error.__cause__ or error.__context__
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Give an error and what it came from."""
+    while error is not None:
+        yield error
+        reason = getattr(error, "reason", None)
+        error = (
+            reason if isinstance(reason, BaseException) else error.__cause__ or error.__context__
+        )
 
 
 def _plain(error: BaseException) -> str:

@@ -1,7 +1,6 @@
 """`sftp-mfa-admin` as people and jobs run it: in a terminal of its own, or with none at all."""
 
 import base64
-import os
 import re
 import subprocess
 import termios
@@ -68,7 +67,11 @@ class Desk:
 
     def type(self, *arguments: str, **more: str) -> "Conversation":
         """Start a command in a terminal."""
-        return Conversation(self.argv(arguments), self.settings(more), self.home)
+        return self.spawn(self.argv(arguments), **more)
+
+    def spawn(self, argv: Sequence[str], **more: str) -> "Conversation":
+        """Start any program in a terminal."""
+        return Conversation(argv, self.settings(more), self.home)
 
     def run(self, *arguments: str, given: str = "", **more: str) -> Ended:
         """Run a command as a job does: there is no terminal."""
@@ -114,9 +117,14 @@ class Conversation:
 
     def answer(self, prompt: str, text: str) -> "Conversation":
         """Wait for a prompt, and type a line, which the terminal must not show."""
-        self._child.expect(prompt)
-        until_hidden(self._child)
+        self.wait_for(prompt)
         self._child.sendline(text)
+        return self
+
+    def wait_for(self, prompt: str) -> "Conversation":
+        """Wait for a prompt that does not show what is typed."""
+        self._child.expect(prompt)
+        assert self._child.waitnoecho(_SECONDS), "the terminal shows what is typed"
         return self
 
     def expect(self, text: str) -> "Conversation":
@@ -133,6 +141,11 @@ class Conversation:
         self._child.expect(CODE)
         key = base64.b32decode(secret.replace(" ", ""))
         self._child.sendline(code_at(key, step_at(system_clock())))
+        return self
+
+    def line(self, text: str) -> "Conversation":
+        """Type a line."""
+        self._child.sendline(text)
         return self
 
     def press(self, key: str) -> "Conversation":
@@ -158,13 +171,3 @@ class Conversation:
     def _modes(self) -> list[object]:
         """Give the terminal's modes, in which echo is one of many."""
         return list(termios.tcgetattr(self._child.child_fd))
-
-
-def until_hidden(child: "pexpect.spawn[str]") -> None:
-    """Wait until what is typed is not shown."""
-    assert child.waitnoecho(_SECONDS), "the terminal shows what is typed"
-
-
-def own_name() -> str:
-    """Give the name of who runs the tests."""
-    return os.environ.get("USER", "root")

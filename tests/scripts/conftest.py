@@ -1,5 +1,6 @@
 """What tests of the commands share."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ sys.path.append(str(Path(__file__).parent.parent / "web_admin"))  # for web_host
 
 from admin_terminal import Desk
 from harness.accounts import Account, Accounts
+from harness.sandbox import exclusively
 from web_host import ADMINISTRATORS, WebHost
 
 from store.access_tokens import Scope
@@ -19,6 +21,32 @@ from store.access_tokens import Scope
 def admin_host() -> Iterator[WebHost]:
     """Run a host that the tests of a worker share: each uses accounts of its own."""
     made = WebHost(behind_proxy=False, more="[password_throttle.address]\nfailures = 1000\n")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def web_host_to_stop() -> Iterator[WebHost]:
+    """Run a host that the test may break."""
+    made = WebHost(behind_proxy=False)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def host_of_still_clock() -> Iterator[WebHost]:
+    """Run a host whose clock is the test's to move."""
+    made = WebHost(behind_proxy=False, clock_stands=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def strict() -> Iterator[WebHost]:
+    """Run a host where everybody must adopt MFA."""
+    with exclusively("accounts"):
+        subprocess.run(["groupadd", "--force", "must-adopt"], check=True)
+    made = WebHost(behind_proxy=False, more='[enforcement]\ngroups = ["must-adopt"]\n')
     yield made
     made.close()
 

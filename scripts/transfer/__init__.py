@@ -1,0 +1,1 @@
+"""The command `sftp-mfa-cli`: files over SFTP, with password and code, or an access token."""

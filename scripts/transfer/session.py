@@ -1,0 +1,81 @@
+"""One connection with one SFTP session on it, cut off as soon as the server is gone or silent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncssh
+
+from scripts.transfer.errors import Exit, TransferError, network_error
+from scripts.transfer.login import Credentials, logged_in
+from scripts.transfer.names import show
+from scripts.transfer.remote import Remote, about
+from scripts.transfer.settings import Settings
+
+T = TypeVar("T")
+
+
+async def in_session(
+    settings: Settings,
+    credentials: Credentials,
+    work: Callable[[Remote], Awaitable[T]],
+    *,
+    seconds: float,
+    most_entries: int,
+) -> T:
+    """Log in and do some work; raises TransferError, also if nothing comes for so many seconds."""
+    async with logged_in(settings, credentials, seconds) as connection:
+        silence = _Silence(seconds)
+        job = asyncio.ensure_future(_work(connection, work, most_entries, silence.touch))
+        lost = asyncio.ensure_future(connection.wait_closed())
+        silent = asyncio.ensure_future(silence.wait())
+        watched: set[asyncio.Future[Any]] = {job, lost, silent}
+        try:
+            ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in watched:
+                task.cancel()
+            await asyncio.gather(*watched, return_exceptions=True)
+    if job in ended:
+        return job.result()
+    message = f"no sign of life from {settings.host} for {seconds:.0f} s"
+    if lost in ended:
+        message = f"{settings.host} closed the connection: run the same command to go on"
+    raise network_error(message)
+
+
+async def _work(
+    connection: asyncssh.SSHClientConnection,
+    work: Callable[[Remote], Awaitable[T]],
+    most_entries: int,
+    touch: Callable[[], None],
+) -> T:
+    with about(b"SFTP"):
+        try:
+            sftp = await connection.start_sftp_client()
+        except asyncssh.ChannelOpenError as error:
+            message = f"the server offers this account no SFTP: {show(error.reason)}"
+            raise TransferError(Exit.REFUSED, message) from error
+    try:
+        return await work(Remote(sftp, most_entries, touch))
+    finally:
+        sftp.exit()
+
+
+class _Silence:
+    """Notices when nothing has come for a while."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+
+    def touch(self) -> None:
+        self._last = self._loop.time()
+
+    async def wait(self) -> None:
+        """Return when nothing has come for too long."""
+        left = self._seconds
+        while left > 0:
+            await asyncio.sleep(left)
+            left = self._last + self._seconds - self._loop.time()

@@ -1,0 +1,209 @@
+"""Many files over one login: folders are walked a bounded number of files ahead."""
+
+import asyncio
+import os
+import posixpath
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from scripts.transfer import local
+from scripts.transfer.download import Download, download
+from scripts.transfer.errors import Exit, TransferError, local_error, remote_error
+from scripts.transfer.local import Folder
+from scripts.transfer.names import base_name, show
+from scripts.transfer.options import Options
+from scripts.transfer.remote import Entry, Remote
+from scripts.transfer.upload import Upload, upload
+
+_DEEPEST = 64
+"""Folders within folders, as OpenSSH allows."""
+J = TypeVar("J")
+
+
+async def get_all(server: Remote, jobs: AsyncIterator[Download], options: Options) -> None:
+    """Get files, several at once; each failure is reported and ends nothing but its file."""
+
+    async def get(job: Download) -> None:
+        try:
+            await download(server, job, options)
+        except TransferError as error:
+            _report(options, "get", job.path, job.target, error)
+        finally:
+            job.folder.leave()
+
+    await _at_once(jobs, get, lambda job: job.size, options)
+
+
+async def put_all(server: Remote, jobs: AsyncIterator[Upload], options: Options) -> None:
+    """Put files, likewise."""
+
+    async def put(job: Upload) -> None:
+        try:
+            await upload(server, job, options)
+        except TransferError as error:
+            _report(options, "put", job.source, job.target, error)
+
+    await _at_once(jobs, put, lambda job: _size(job.source), options)
+
+
+async def files_of(
+    server: Remote, path: bytes, entry: Entry, folder: Folder, name: bytes, options: Options
+) -> AsyncIterator[Download]:
+    """Walk what is at a path of the server; a folder's content goes into one of that name here.
+
+    With no name it goes into the folder itself.
+    """
+    if not entry.is_folder:
+        yield Download(path, entry, folder.use(), name)
+        return
+    try:
+        into = folder.enter(name) if name else folder.use()
+    except TransferError as error:
+        _report(options, "get", path, posixpath.join(folder.path, name), error)
+        return
+    try:
+        async for job in _content(server, path, into, options, _DEEPEST):
+            yield job
+    finally:
+        into.leave()
+
+
+async def _content(
+    server: Remote, path: bytes, folder: Folder, options: Options, deepest: int
+) -> AsyncIterator[Download]:
+    try:
+        if not deepest:
+            raise remote_error(path, f"more than {_DEEPEST} folders deep")
+        entries = await server.listing(path, partial(refuse, options, path))
+    except TransferError as error:
+        _report(options, "get", path, folder.path, error)
+        return
+    for entry in entries:
+        inner = posixpath.join(path, entry.name)
+        if entry.is_folder:
+            try:
+                into = folder.enter(entry.name)
+            except TransferError as error:
+                _report(options, "get", inner, posixpath.join(folder.path, entry.name), error)
+                continue
+            try:
+                async for job in _content(server, inner, into, options, deepest - 1):
+                    yield job
+            finally:
+                into.leave()
+        elif entry.is_file:
+            yield Download(inner, entry, folder.use(), entry.name)
+        else:
+            where = posixpath.join(folder.path, entry.name)
+            options.results.skip("get", inner, where, "not a regular file")
+
+
+async def content_of(
+    server: Remote, source: bytes, target: bytes, options: Options
+) -> AsyncIterator[Upload]:
+    """Walk a folder of this machine; its content goes into a folder of the server."""
+    try:
+        is_new = await server.make_folder(target)
+        there = {} if is_new else await _there(server, target, options)
+        with local.about(source), os.scandir(source) as found:
+            items = sorted(found, key=lambda item: item.name)
+    except TransferError as error:
+        _report(options, "put", source, target, error)
+        return
+    for item in items:
+        inner = posixpath.join(target, item.name)
+        if item.is_symlink() or not (item.is_dir() or item.is_file()):
+            options.results.skip("put", item.path, inner, "not a regular file")
+        elif item.is_dir():
+            async for job in content_of(server, item.path, inner, options):
+                yield job
+        else:
+            yield Upload(item.path, inner, there.get(item.name), follow=False)
+
+
+async def _there(server: Remote, path: bytes, options: Options) -> dict[bytes, Entry]:
+    entries = await server.listing(path, partial(refuse, options, path))
+    return {entry.name: entry for entry in entries}
+
+
+async def one_upload(
+    server: Remote, source: Path, target: bytes, options: Options, *, recursive: bool
+) -> AsyncIterator[Upload]:
+    """Walk one source that was named; a target that is a folder takes it in, as cp does it."""
+    path = os.fsencode(source)
+    is_folder = posixpath.isdir(path)
+    if is_folder and not recursive:
+        error = local_error(path, "is a folder: use -r")
+        _report(options, "put", path, target, error)
+        return
+    try:
+        found = await server.find(target or b".")
+        name = base_name(path)
+        if found is not None and found.is_folder:
+            target = posixpath.join(target, name) if name else target or b"."
+            found = None if is_folder else await server.find(target, follow=False)
+        elif found is not None:
+            found = await server.find(target, follow=False)
+    except TransferError as error:
+        _report(options, "put", path, target, error)
+        return
+    if is_folder:
+        async for job in content_of(server, path, target, options):
+            yield job
+    else:
+        yield Upload(path, target, found)
+
+
+def refuse(options: Options, folder: bytes, name: bytes) -> None:
+    """Report a name that would lead elsewhere."""
+    error = remote_error(folder, f"the server gives {show(name)!r} as a file's name")
+    options.results.fail("list", folder, name, error)
+
+
+def _report(
+    options: Options, action: str, source: bytes, target: bytes, error: TransferError
+) -> None:
+    if error.code is Exit.NETWORK:
+        raise error
+    options.results.fail(action, source, target, error)
+
+
+def _size(path: bytes) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
+
+
+async def _at_once(
+    jobs: AsyncIterator[J],
+    work: Callable[[J], Awaitable[None]],
+    size: Callable[[J], int],
+    options: Options,
+) -> None:
+    queue: asyncio.Queue[J | None] = asyncio.Queue(4 * options.parallel)
+
+    async def walk() -> None:
+        async for job in jobs:
+            options.progress.expect(size(job))
+            await queue.put(job)
+        for _ in range(options.parallel):
+            await queue.put(None)
+
+    async def run() -> None:
+        while (job := await queue.get()) is not None:
+            await work(job)
+
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in (walk(), *_many(run, options))]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _many(run: Callable[[], Awaitable[None]], options: Options) -> list[Awaitable[None]]:
+    return [run() for _ in range(options.parallel)]

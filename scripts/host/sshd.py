@@ -89,6 +89,11 @@ def value(found: Settings, keyword: str) -> str:
     return found.get(keyword, [""])[0].lower()
 
 
+def pam_service(found: Settings, started_as: str) -> str:
+    """Tell which PAM service is asked: the one that is named, or the name of the program."""
+    return found.get("pamservicename", [started_as])[0]
+
+
 def listeners() -> list[Listener]:
     """List the sshds of this machine that take connections; containers' own are left out."""
     listening = _listening_sockets()

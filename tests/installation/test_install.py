@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import installed_host
 import pytest
-from installed_host import Host
+from harness import installed_host
+from harness.installed_host import Host
 
 DROP_IN = "/etc/ssh/sshd_config.d/50-sftp-mfa.conf"
 STATE = "/var/backups/sftp-mfa/state.json"

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import installed_host
 import pytest
+from harness import installed_host
+from harness.installed_host import Host
 from harness.waiting import until
-from installed_host import Host
 
 SHIPPED = "/usr/share/sftp-mfa/sshd_config"
 STATE = "/var/backups/sftp-mfa/state.json"
@@ -83,7 +83,7 @@ def test_wrong_pam_line(host: Host, old: str, new: str, said: str) -> None:
 def test_helper_that_does_not_run(bookworm: Host) -> None:
     """It is told how to start it, and nothing was changed."""
     before = Before(bookworm)
-    bookworm.stop_helper()
+    bookworm.stop("helper")
     failed = bookworm.install()
     assert failed.returncode == 1
     assert "sftp-mfa serve-pam" in failed.stderr

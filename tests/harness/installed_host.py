@@ -56,7 +56,7 @@ class Host:
 
     def start_sshd(self, *more: str) -> None:
         """Start the machine's sshd as its init script would."""
-        self._start("sshd", ["/usr/sbin/sshd", "-D", "-e", *more])
+        self.start("sshd", ["/usr/sbin/sshd", "-D", "-e", *more])
         until(lambda: "listening" in self.log("sshd"), "sshd")
 
     def start_helper(self) -> None:
@@ -65,12 +65,12 @@ class Host:
             self.root.shell(f"mkdir -p {Path(self.config).parent}")
             self.root.shell(f"cp /usr/share/sftp-mfa/config.example.toml {self.config}")
         assert self.sftp_mfa("upgrade-store").returncode == 0
-        self._start("helper", ["/usr/sbin/sftp-mfa", "serve-pam"])
+        self.start("helper", ["/usr/sbin/sftp-mfa", "serve-pam"])
         until(lambda: "ready on" in self.log("helper"), "the helper")
 
-    def stop_helper(self) -> None:
-        """Stop it."""
-        self._services.pop("helper").stop()
+    def stop(self, name: str) -> None:
+        """Stop a service."""
+        self._services.pop(name).stop()
 
     def close(self) -> None:
         """End what was started."""
@@ -145,7 +145,8 @@ class Host:
         names = ("passwd", "shadow", "group", "gshadow")
         return [self.root.read(f"/etc/{name}") for name in names]
 
-    def _start(self, name: str, argv: Sequence[str]) -> None:
+    def start(self, name: str, argv: Sequence[str]) -> None:
+        """Start a service that is stopped with the system."""
         log = self._folder / f"{name}.log"
         self._services[name] = Process(self.root.argv(*argv), log=log)
 

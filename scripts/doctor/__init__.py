@@ -1,0 +1,1 @@
+"""`sftp-mfa doctor`: how a machine stands, in plain words."""

@@ -176,12 +176,13 @@ def _start_helper(manager: ServiceManager, settings: Settings, say: Say) -> None
 
 
 def _was_changed(change: Change, before: State | None) -> bool:
-    """Tell whether somebody has changed a file since it was written, apart from our lines."""
-    written = before.written.get(str(change.path)) if before is not None else None
-    if written is None or not change.path.exists():
+    """Tell whether a file of this name is somebody else's work: not what we have written.
+
+    Of a file that is edited only our lines are exchanged.
+    """
+    if change.is_edited or files.digest(change.path) is None:
         return False
-    if change.is_edited:
-        return False  # only our lines are exchanged
+    written = before.written.get(str(change.path)) if before is not None else None
     return files.digest(change.path) != written
 
 

@@ -33,7 +33,10 @@ _FINDING_COLUMNS: Sequence[Column[AuditFinding]] = (
 @click.command("list-audit-events")
 @click.option("--account", help="Only this account's.", metavar="USER")
 @click.option(
-    "--event", type=click.Choice([event.value for event in Event]), help="Only this kind."
+    "--event",
+    type=click.Choice([event.value for event in Event]),
+    metavar="KIND",
+    help="Only this kind, such as login_denied.",
 )
 @click.option("--address", help="Only from this address.")
 @click.option("--since", type=_TIME, help="Not before (UTC).")

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 
+import directory_people
 import pytest
 from container_bed import Bed
 from harness.engine import Engine, shared_engine
@@ -21,13 +21,14 @@ def bed(engine: Engine) -> Iterator[Bed]:
     """Have two SFTP hosts, two web nodes, a primary and a standby for this test alone."""
     with exclusively("container-bed"):
         folder = place() / "bed"
-        made = Bed(engine, folder, "bed", checkout() / "tests" / "containers" / "bed.yaml")
+        own = checkout() / "tests" / "containers" / "bed.yaml"
+        made = Bed(engine, folder, "bed", checkout() / "containers" / "directory.yaml", own)
 
         def make() -> str:
+            directory_people.prepare(made)
             made.start()
+            directory_people.fill(made)
             return json.dumps(made.ports)
 
         made.ports = json.loads(once_per_run("bed", make))
         yield made
-        with suppress(AttributeError):
-            del made.said

@@ -6,7 +6,8 @@ import json
 import secrets
 import ssl
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from docker.models.containers import Container
 from harness.clients import OpenSsh
 from harness.clients.common import Answer as Typed
 from harness.clients.common import Outcome
-from harness.engine import POSTGRESQL, SSHD, WEB, Engine
+from harness.engine import DIRECTORY, POSTGRESQL, SSHD, WEB, Engine
 from harness.installation import Device
 from harness.sandbox import checkout, free_port
 from harness.waiting import until
 
-STEP = 30
+# All of the tests' clients have one address, and are refused often.
+_SSHD = "PerSourcePenalties no\nMaxStartups 100\nLogLevel VERBOSE\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ class Door:
     host: str = "127.0.0.1"
 
 
+def at_once(calls: Iterable[Callable[[], Outcome]]) -> list[Outcome]:
+    """Log in side by side: a refusal takes seconds."""
+    with ThreadPoolExecutor(8) as threads:
+        return [future.result() for future in [threads.submit(call) for call in calls]]
+
+
 class Bed:
     """What `containers/start` started."""
 
@@ -61,12 +69,33 @@ class Bed:
         self.files = [f"--file={path}" for path in more]
         self.ports: dict[str, int] = {}
 
-    def start(self, **environment: str) -> None:
+    def start(self) -> None:
         """Start it by the command that a newcomer types."""
-        self.folder.mkdir(parents=True)
         self.ports = {service: free_port() for service in ("sftp1", "sftp2", "web1", "web2")}
-        self.said = self._run(["containers/start", *self.files], **environment)
+        (self.folder / "sshd.conf").write_text(_SSHD)
+        (self.folder / "pwquality.conf").write_text("dictcheck = 0\n")
+        self.said = self._run(["containers/start", *self.files])
         until(lambda: self.call("web1", "GET", "/health").status == 200, "web1 answers", 60)
+        self.replicate_synchronously()
+
+    def replicate_synchronously(self) -> None:
+        """Let no commit succeed that the standby does not have."""
+        for statement in (
+            "ALTER SYSTEM SET synchronous_standby_names = '*'",
+            "SELECT pg_reload_conf()",
+        ):
+            self.sql("database", statement)
+        asked = "SELECT sync_state FROM pg_stat_replication"
+        until(lambda: self.sql("database", asked) == "sync", "the standby follows", 30)
+
+    def sql(self, service: str, statement: str) -> str:
+        """Ask a database server."""
+        argv = ("psql", "--username=sftp_mfa", "--no-psqlrc", "-qAtc", statement, "sftp_mfa")
+        return self.run_in(service, *argv, user="postgres").strip()
+
+    def tool(self, *argv: str, given: str = "") -> str:
+        """Run a command of the tool container."""
+        return self.compose("run", "--rm", "-T", "--no-deps", "tool", *argv, given=given)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -80,7 +109,8 @@ class Bed:
             "SFTP_MFA_SSHD_IMAGE": SSHD,
             "SFTP_MFA_WEB_IMAGE": WEB,
             "SFTP_MFA_POSTGRESQL_IMAGE": POSTGRESQL,
-            "SFTP_MFA_TEST_CHECKOUT": str(checkout()),
+            "SFTP_MFA_TEST_DIRECTORY_IMAGE": DIRECTORY,
+            "SFTP_MFA_TEST_FOLDER": str(self.folder),
         }
 
     def compose(self, *arguments: str, given: str = "") -> str:
@@ -88,10 +118,10 @@ class Bed:
         file = f"--file={checkout() / 'containers' / 'compose.yaml'}"
         return self._run(["docker-compose", file, *self.files, *arguments], given)
 
-    def _run(self, argv: Sequence[str], given: str = "", **environment: str) -> str:
+    def _run(self, argv: Sequence[str], given: str = "") -> str:
         ended = subprocess.run(
             argv,
-            env={**self.environment, **environment},
+            env=self.environment,
             cwd=checkout(),
             input=given,
             capture_output=True,
@@ -126,6 +156,23 @@ class Bed:
         assert ended.exit_code == 0, ended.output
         return str(ended.output.decode())
 
+    def pids(self, service: str, program: str) -> list[int]:
+        """Return the ids, as seen here, of a service's Python programs whose command ends so."""
+        processes = self.container(service).top(ps_args="-eo pid,args")["Processes"]
+        python = "/opt/sftp-mfa/bin/python"
+        return [int(p) for p, line in processes if line.startswith(python) and program in line]
+
+    def promote_standby(self) -> None:
+        """Make the standby the primary."""
+        self.run_in("standby", "pg_ctl", "promote", "--wait", "--silent", user="postgres")
+
+    def issue_token(self, person: Person) -> str:
+        """Make an access token for SFTP."""
+        command = "sftp-mfa-admin", "add-auth-factor-access-token", person.name
+        said = self.run_in("sftp2", *command, "--name", "job")
+        (token,) = (word for word in said.split() if word.startswith("smfa_"))
+        return token
+
     def log(self, service: str) -> str:
         """Return what a service has logged."""
         return str(self.container(service).logs().decode(errors="replace"))
@@ -133,10 +180,7 @@ class Bed:
     def add_person(self) -> Person:
         """Make an account on all hosts."""
         person = Person(f"u{secrets.token_hex(4)}", secrets.token_urlsafe(12))
-        self.compose(
-            *("run", "--rm", "-T", "--no-deps", "tool", "add-account", person.name),
-            given=person.password,
-        )
+        self.tool("add-account", person.name, given=person.password)
         return person
 
     def door(self, service: str) -> Door:

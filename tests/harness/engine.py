@@ -10,6 +10,7 @@ from harness.sandbox import checkout, once_per_run, place
 from harness.waiting import until
 
 SSHD, WEB, POSTGRESQL = "sftp-mfa-sshd", "sftp-mfa-web", "sftp-mfa-test-postgresql"
+DIRECTORY = "sftp-mfa-test-directory"
 BASE = "sftp-mfa-test-base"
 
 _UNUSED = (
@@ -50,7 +51,8 @@ def shared_engine() -> Engine:
         _import_base(engine)
         engine.build(SSHD, checkout(), "sshd")
         engine.build(WEB, checkout(), "web")
-        engine.build(POSTGRESQL, checkout() / "tests" / "containers" / "postgresql")
+        for name, folder in (POSTGRESQL, "postgresql"), (DIRECTORY, "directory"):
+            engine.build(name, checkout() / "tests" / "containers" / folder)
         return engine.address
 
     return Engine(once_per_run("engine", make))

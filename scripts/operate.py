@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from scripts import privileges
+from scripts import completion, privileges
 from scripts.command_line import config_option, guarded, load_settings, start_log
 from scripts.doctor.commands import doctor_command
 from scripts.installation.commands import install_command, uninstall_command
@@ -25,6 +25,7 @@ def main() -> None:
 main.add_command(install_command)
 main.add_command(uninstall_command)
 main.add_command(doctor_command)
+main.add_command(completion.operate)
 
 
 @main.command("serve-pam")

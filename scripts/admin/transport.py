@@ -137,7 +137,7 @@ class Transport:
         self._pool.clear()
 
     def _read(self, answer: urllib3.BaseHTTPResponse) -> bytes:
-        content = b""
+        content = bytearray()
         for chunk in answer.stream(_CHUNK):
             content += chunk
             if len(content) > _MOST_BYTES:
@@ -145,7 +145,7 @@ class Transport:
                 message = f"{self.server} answers more than {_MOST_BYTES >> 20} MB: given up"
                 raise RoadError(message)
         answer.release_conn()
-        return content
+        return bytes(content)
 
     def _explain(self, error: Exception) -> str:
         """Say in one line what is wrong, and what to do."""

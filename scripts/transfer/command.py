@@ -4,11 +4,11 @@ import os
 import posixpath
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from scripts import completion
 from scripts.transfer import manage
 from scripts.transfer.link import Link, linked
 
@@ -136,10 +136,10 @@ def mget(
 
 @cli.command("put")
 @linked
-@click.argument("source", metavar="LOCAL", type=click.Path(path_type=Path))
+@click.argument("source", metavar="LOCAL")
 @click.argument("target", metavar="[REMOTE]", default="")
 @_transfers
-def put(link: Link, source: Path, target: str, *, recursive: bool, **chosen: Any) -> None:
+def put(link: Link, source: str, target: str, *, recursive: bool, **chosen: Any) -> None:
     """Put a file, or with -r a folder, onto the server.
 
     A REMOTE that is a folder takes it in. A file that is there already is replaced, at once and not
@@ -155,7 +155,8 @@ def put(link: Link, source: Path, target: str, *, recursive: bool, **chosen: Any
     async def work(server: "Remote", options: "Options") -> None:
         from scripts.transfer.trees import one_upload, put_all  # noqa: PLC0415
 
-        jobs = one_upload(server, source, os.fsencode(target), options, recursive=recursive)
+        path = os.fsencode(source)
+        jobs = one_upload(server, path, os.fsencode(target), options, recursive=recursive)
         await put_all(server, jobs, options)
         options.results.finish()
 
@@ -228,5 +229,5 @@ async def _downloads(
             folder.leave()
 
 
-for _command in manage.COMMANDS:
+for _command in (*manage.COMMANDS, completion.transfer):
     cli.add_command(_command)

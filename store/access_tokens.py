@@ -14,10 +14,10 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
+from store import holdings, integrity
 from store.audit import Actor, Entry, Event
 from store.base62 import base62
 from store.clock import Randomness, from_milliseconds, to_milliseconds, when
@@ -27,7 +27,8 @@ from store.names import factor_name
 from store.schema import access_tokens, accounts
 from store.secret import Secret
 from store.settings import AccessTokenSettings
-from store.unit_of_work import UnitsOfWork
+from store.statements import Row, Statement
+from store.unit_of_work import ROWS_KEY, Account, UnitOfWork, UnitsOfWork
 
 PREFIX = "smfa_"
 _ID_LENGTH = 8
@@ -81,11 +82,15 @@ def parse(text: str) -> Presented | None:
     return Presented(match["id"], _digest(match["secret"]))
 
 
-def examine(row: Row[Any] | None, given: Presented, attempt: Attempt, now: int) -> Decision:
+def examine(
+    row: Row | None, given: Presented, attempt: Attempt, now: int, keys: dict[str, bytes]
+) -> Decision:
     """Decide whether a stored token, found by its id, lets the attempt in."""
     stored = row.digest if row is not None else bytes(32)
     right = hmac.compare_digest(stored, given.digest)
     if row is None or not right or row.account != attempt.account:
+        return Denied(Reason.TOKEN_UNKNOWN)
+    if not is_proven(keys[ROWS_KEY], row.account, row):
         return Denied(Reason.TOKEN_UNKNOWN)
     if row.revoked_at is not None:
         return Denied(Reason.TOKEN_REVOKED, row.id)
@@ -98,8 +103,8 @@ def examine(row: Row[Any] | None, given: Presented, attempt: Attempt, now: int) 
     return Granted(Reason.TOKEN_ACCEPTED, row.id)
 
 
-FIND = (
-    select(access_tokens, accounts.c.name.label("account"), accounts.c.barred_at)
+FIND = Statement(
+    select(access_tokens, accounts.c.name.label("account"))
     .join(accounts, accounts.c.id == access_tokens.c.account_id)
     .where(access_tokens.c.id == bindparam("token_id"))
 )
@@ -138,16 +143,13 @@ class AccessTokens:
         with self._units.begin() as work:
             expires = self._expiry(expires_at, work.now)
             owner = work.ensure_account(account, actor)
-            live = work.connection.execute(
-                _COUNT_LIVE, {"owner": owner.id, "now": work.now}
-            ).scalar_one()
-            if live >= self._settings.max_per_account:
-                message = f"{account} has {live} access tokens, the most that are allowed"
+            live: Row = _COUNT_LIVE.one(work.connection, {"owner": owner.id, "now": work.now})
+            if live.count >= self._settings.max_per_account:
+                message = f"{account} has {live.count} access tokens, the most that are allowed"
                 raise LimitError(message)
             token_id, token = self._new(work.connection)
-            values = {
+            fields: dict[str, str | int | bytes | None] = {
                 "id": token_id,
-                "account_id": owner.id,
                 "digest": _digest(token[len(PREFIX) + _ID_LENGTH : -_CHECK_LENGTH]),
                 "name": name,
                 "scopes": " ".join(sorted(set(scopes))),
@@ -155,41 +157,33 @@ class AccessTokens:
                 "created_at": work.now,
                 "expires_at": expires,
             }
-            work.connection.execute(insert(access_tokens), values)
-            work.record(owner, Entry(Event.TOKEN_ISSUED, actor, factor_id=token_id))
-            row = work.connection.execute(_BY_ID, {"token_id": token_id}).one()
-            return Secret.of(token), shown(row)
+            mac = integrity.row_mac(work.keys[ROWS_KEY], "token", account, *fields.values(), None)
+            with holdings.changed(work, owner, actor):
+                _INSERT.run(work.connection, {**fields, "account_id": owner.id, "mac": mac})
+                work.record(owner, Entry(Event.TOKEN_ISSUED, actor, factor_id=token_id))
+            return Secret.of(token), shown(_BY_ID.one(work.connection, {"token_id": token_id}))
 
     def list(self, account: str) -> list[AccessToken]:
         """List the account's tokens that are not revoked, the newest first."""
         with self._units.database.read() as connection:
-            return [shown(row) for row in connection.execute(_LIVE_OF, {"name": account})]
+            return [shown(row) for row in _LIVE_OF.all(connection, {"name": account})]
 
     def revoke(self, account: str, token_id: str, actor: Actor) -> None:
         """End a token for good; NotFoundError if the account has no such live token."""
         with self._units.begin() as work:
             owner = work.account(account)
-            values = {
-                "token_id": token_id,
-                "owner": owner.id if owner is not None else None,
-                "now": work.now,
-            }
-            if owner is None or work.connection.execute(_REVOKE, values).rowcount != 1:
+            live = [] if owner is None else _live_of(work, owner)
+            found = [row for row in live if row.id == token_id]
+            if owner is None or not found:
                 message = f"{account} has no access token {token_id}"
                 raise NotFoundError(message)
-            work.record(owner, Entry(Event.TOKEN_REVOKED, actor, factor_id=token_id))
+            _revoke(work, owner, found, actor)
 
     def revoke_all(self, account: str, actor: Actor) -> int:
         """End every token of an account and tell how many there were."""
         with self._units.begin() as work:
             owner = work.account(account)
-            if owner is None:
-                return 0
-            values = {"owner": owner.id, "now": work.now}
-            rows = work.connection.execute(_REVOKE_ALL, values).all()
-            for row in rows:
-                work.record(owner, Entry(Event.TOKEN_REVOKED, actor, factor_id=row.id))
-            return len(rows)
+            return 0 if owner is None else revoke_all_of(work, owner, actor)
 
     def _expiry(self, wanted: datetime | None, now: int) -> int | None:
         day = 86_400_000
@@ -211,47 +205,90 @@ class AccessTokens:
     def _new(self, connection: Connection) -> tuple[str, str]:
         while True:
             token_id = base62(int.from_bytes(self._randomness(8)), _ID_LENGTH)
-            if connection.execute(_BY_ID, {"token_id": token_id}).first() is None:
+            if _BY_ID.one(connection, {"token_id": token_id}) is None:
                 break
         body = PREFIX + token_id + base62(int.from_bytes(self._randomness(32)), _SECRET_LENGTH)
         return token_id, body + _check(body + "0" * _CHECK_LENGTH)
 
 
-_BY_ID = select(access_tokens).where(access_tokens.c.id == bindparam("token_id"))
-_LIVE_OF = (
+def revoke_all_of(work: UnitOfWork, owner: Account, actor: Actor) -> int:
+    """End every token within a transaction that has the account locked; tell how many."""
+    live = _live_of(work, owner)
+    _revoke(work, owner, live, actor)
+    return len(live)
+
+
+def delete_all_of(work: UnitOfWork, owner: Account, actor: Actor) -> None:
+    """Revoke every token, and keep nothing of them nor of those that were revoked before."""
+    revoke_all_of(work, owner, actor)
+    _DELETE_ALL.run(work.connection, {"owner": owner.id})
+
+
+def _live_of(work: UnitOfWork, owner: Account) -> list[Row]:
+    return _LIVE_OF.all(work.connection, {"name": owner.name})
+
+
+def _revoke(work: UnitOfWork, owner: Account, rows: list[Row], actor: Actor) -> None:
+    with holdings.changed(work, owner, actor):
+        for row in rows:
+            mac = _mac(work.keys[ROWS_KEY], owner.name, row, work.now)
+            values = {"token_id": row.id, "now": work.now, "new_mac": mac}
+            _REVOKE.run(work.connection, values)
+            work.record(owner, Entry(Event.TOKEN_REVOKED, actor, factor_id=row.id))
+
+
+def is_proven(key: bytes, account: str, row: Row) -> bool:
+    """Tell whether a token's row is as the store wrote it."""
+    return hmac.compare_digest(row.mac, _mac(key, account, row, row.revoked_at))
+
+
+def _mac(key: bytes, account: str, row: Row, revoked_at: int | None) -> bytes:
+    return integrity.row_mac(
+        key,
+        "token",
+        account,
+        row.id,
+        row.digest,
+        row.name,
+        row.scopes,
+        row.networks,
+        row.created_at,
+        row.expires_at,
+        revoked_at,
+    )
+
+
+_BY_ID = Statement(select(access_tokens).where(access_tokens.c.id == bindparam("token_id")))
+_INSERT = Statement(insert(access_tokens))
+_LIVE_OF = Statement(
     select(access_tokens)
     .join(accounts, accounts.c.id == access_tokens.c.account_id)
     .where(accounts.c.name == bindparam("name"), access_tokens.c.revoked_at.is_(None))
     .order_by(access_tokens.c.created_at.desc(), access_tokens.c.id)
 )
-_REVOKE = (
+_REVOKE = Statement(
     update(access_tokens)
-    .where(
-        access_tokens.c.id == bindparam("token_id"),
+    .where(access_tokens.c.id == bindparam("token_id"))
+    .values(revoked_at=bindparam("now"), mac=bindparam("new_mac"))
+)
+_DELETE_ALL = Statement(
+    delete(access_tokens).where(access_tokens.c.account_id == bindparam("owner"))
+)
+_COUNT_LIVE = Statement(
+    select(func.count().label("count")).where(
         access_tokens.c.account_id == bindparam("owner"),
         access_tokens.c.revoked_at.is_(None),
+        or_(access_tokens.c.expires_at.is_(None), access_tokens.c.expires_at > bindparam("now")),
     )
-    .values(revoked_at=bindparam("now"))
 )
-_REVOKE_ALL = (
-    update(access_tokens)
-    .where(access_tokens.c.account_id == bindparam("owner"), access_tokens.c.revoked_at.is_(None))
-    .values(revoked_at=bindparam("now"))
-    .returning(access_tokens.c.id)
-)
-_COUNT_LIVE = select(func.count()).where(
-    access_tokens.c.account_id == bindparam("owner"),
-    access_tokens.c.revoked_at.is_(None),
-    or_(access_tokens.c.expires_at.is_(None), access_tokens.c.expires_at > bindparam("now")),
-)
-_USE = (
+_USE = Statement(
     update(access_tokens)
     .where(access_tokens.c.id == bindparam("token_id"))
     .values(last_used_at=bindparam("now"), last_used_address=bindparam("address"))
 )
 
 
-def is_use_noted(row: Row[Any], address: str | None, now: int) -> bool:
+def is_use_noted(row: Row, address: str | None, now: int) -> bool:
     """Tell whether it is remembered that a token is in use from there; a minute is near enough."""
     return (
         row.last_used_at is not None
@@ -260,13 +297,13 @@ def is_use_noted(row: Row[Any], address: str | None, now: int) -> bool:
     )
 
 
-def note_use(connection: Connection, row: Row[Any], attempt: Attempt, now: int) -> None:
+def note_use(connection: Connection, row: Row, attempt: Attempt, now: int) -> None:
     """Remember when a token was last used, and from where."""
     if not is_use_noted(row, attempt.address, now):
-        connection.execute(_USE, {"token_id": row.id, "now": now, "address": attempt.address})
+        _USE.run(connection, {"token_id": row.id, "now": now, "address": attempt.address})
 
 
-def shown(row: Row[Any]) -> AccessToken:
+def shown(row: Row) -> AccessToken:
     """Give what may be shown of a stored token."""
     return AccessToken(
         id=row.id,

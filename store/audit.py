@@ -53,6 +53,10 @@ class Event(StrEnum):
     KEY_ADDED = "key_added"
     KEY_RETIRED = "key_retired"
     AUDIT_PRUNED = "audit_pruned"
+    ONE_STRING_CLOSED = "one_string_closed"
+    PASSWORD_GUESSES_STOPPED = "password_guesses_stopped"
+    ACCOUNT_FORGOTTEN = "account_forgotten"
+    TAMPERING_FOUND = "tampering_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +121,24 @@ def chain_digest(
     return hmac.digest(key, head + msgspec.json.encode(fields), hashlib.sha256)
 
 
-def write_log_line(account: str, entry: Entry) -> None:
-    """Write the event's one line for syslog, after its transaction was committed."""
+def write_log_line(account: str, entry: Entry, sequence: int | None = None) -> None:
+    """Write the event's one line for syslog, after its transaction was committed.
+
+    With the event's place in the account's chain, so that one which is missing in the store shows
+    against a log server; one that has none is in no chain.
+    """
     _log.info(
-        "event=%s account=%s actor=%s protocol=%s address=%s reason=%s factor=%s",
+        "event=%s account=%s actor=%s protocol=%s address=%s reason=%s factor=%s subject=%s "
+        "sequence=%s",
         entry.event,
-        quoted(entry.subject or account),
+        quoted(account),
         quoted(entry.actor.name),
         entry.actor.protocol,
         quoted(entry.actor.address) if entry.actor.address else "-",
         entry.reason or "-",
         entry.factor_id or "-",
+        quoted(entry.subject) if entry.subject else "-",
+        "-" if sequence is None else sequence,
     )
 
 

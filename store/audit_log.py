@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 
+from store import row_check
 from store.audit import Actor, Entry, Event, chain_digest, first_head, next_head, pruned_head
 from store.clock import from_milliseconds, to_milliseconds
 from store.decisions import Protocol, Reason
-from store.errors import RequestError
+from store.errors import RequestError, TamperedError
 from store.names import can_be_stored
 from store.schema import SYSTEM_ACCOUNT, accounts, audit_events
+from store.statements import Row, Statement
 from store.unit_of_work import AUDIT_KEY, UnitsOfWork
 
 MAX_PAGE = 1000
@@ -68,15 +70,19 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something in the audit that is not as it was written."""
+    """Something in the audit, or in what accounts hold, that is not as it was written."""
 
     account: str
     sequence: int
+    """The place in the account's chain of events; 0 where it is not about an event."""
     problem: str
 
 
-_CHAINS = select(accounts).where(accounts.c.id > bindparam("after")).order_by(accounts.c.id)
-_CHAIN = (
+_BATCH = 500
+_CHAINS = Statement(
+    select(accounts).where(accounts.c.id > bindparam("after")).order_by(accounts.c.id).limit(_BATCH)
+)
+_CHAIN = Statement(
     select(audit_events)
     .where(
         audit_events.c.account_id == bindparam("account"),
@@ -84,15 +90,16 @@ _CHAIN = (
         audit_events.c.sequence <= bindparam("last"),
     )
     .order_by(audit_events.c.sequence)
+    .limit(_BATCH)
 )
-_FIRST = select(func.min(audit_events.c.sequence)).where(
-    audit_events.c.account_id == bindparam("account")
+_OF = audit_events.c.account_id == bindparam("account")
+_FIRST = Statement(select(func.min(audit_events.c.sequence).label("first")).where(_OF))
+_LAST = Statement(select(func.max(audit_events.c.sequence).label("last")).where(_OF))
+_HEAD = Statement(select(accounts).where(accounts.c.id == bindparam("account")))
+_SET_BASE = Statement(update(accounts).where(accounts.c.id == bindparam("account")))
+_DELETE_OLD = Statement(
+    delete(audit_events).where(_OF, audit_events.c.sequence <= bindparam("last"))
 )
-_LAST = select(func.max(audit_events.c.sequence)).where(
-    audit_events.c.account_id == bindparam("account")
-)
-_HEAD = select(accounts).where(accounts.c.id == bindparam("account"))
-_BATCH = 500
 _CURSOR = re.compile(r"(?P<at>[0-9]{1,18})-(?P<id>[0-9]{1,18})")
 
 
@@ -127,8 +134,8 @@ class AuditLog:
             query = query.where(place < tuple_(*_parse_cursor(cursor)))
         with self._units.database.read() as connection:
             if wanted.account is not None:
-                owner = connection.execute(_ID_OF, {"name": wanted.account}).scalar_one_or_none()
-                query = query.where(audit_events.c.account_id == owner)
+                owner = _ID_OF.one(connection, {"name": wanted.account})
+                query = query.where(audit_events.c.account_id == (owner and owner.id))
             rows = connection.execute(query).all()
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(
@@ -154,23 +161,30 @@ class AuditLog:
     def verify(self) -> Iterator[Finding]:
         """Recompute every chain and give what does not fit; nothing when all is as written.
 
-        A chain's end is kept beside the account, so that events missing there show as well. Not
-        found is a change by somebody who has the store's own key and can write to the database.
+        A chain's end is kept beside the account, so that events missing there show as well. So do
+        rows of accounts, factors, tokens and sessions that the store did not write. Not found is a
+        change by somebody who has the store's own key and can write to the database.
         """
-        keys = self._units.keys()
         created: set[str] = set()
         after = -1
         while True:
+            doubtful = []
             with self._units.database.read() as connection:
-                heads = connection.execute(_CHAINS.limit(_BATCH), {"after": after}).all()
+                key = self._units.keys_over(connection)[AUDIT_KEY]
+                heads = _CHAINS.all(connection, {"after": after})
                 for head in heads:
-                    yield from _findings(connection, head, keys[AUDIT_KEY], created)
+                    yield from _findings(connection, head, key, created)
+                    if row_check.altered(connection, self._units, head):
+                        doubtful.append(head.name)
+            for name in doubtful:
+                for problem in row_check.altered_for_sure(self._units, name):
+                    yield Finding(name, 0, problem)
             if not heads:
                 break
             after = heads[-1].id
         with self._units.database.read() as connection:
             for name in sorted(created):
-                if connection.execute(_ID_OF, {"name": name}).first() is None:
+                if _ID_OF.one(connection, {"name": name}) is None:
                     yield Finding(name, 0, "the account and its whole chain are missing")
 
     def prune(self, before: datetime, actor: Actor) -> int:
@@ -187,20 +201,26 @@ class AuditLog:
             work.record(system, Entry(Event.AUDIT_PRUNED, actor, subject=before.isoformat()))
         while True:
             with self._units.database.read() as connection:
-                heads = connection.execute(_CHAINS.limit(_BATCH), {"after": after}).all()
+                heads = _CHAINS.all(connection, {"after": after})
             if not heads:
                 return pruned
             for head in heads:
                 if head.name != SYSTEM_ACCOUNT:
-                    pruned += self._prune_chain(head.name, limit)
+                    pruned += self._prune_unless_altered(head.name, limit)
             after = heads[-1].id
+
+    def _prune_unless_altered(self, name: str, limit: int) -> int:
+        try:
+            return self._prune_chain(name, limit)
+        except TamperedError:
+            return 0
 
     def _prune_chain(self, name: str, limit: int) -> int:
         with self._units.begin() as work:
             account = work.account(name)
-            row = work.connection.execute(_ONE, {"name": name}).one_or_none()
-            if account is None or row is None:
+            if account is None:
                 return 0
+            row: Row = _HEAD.one(work.connection, {"account": account.id})
             # Up to the first event that is younger: a chain has no holes, whatever the clock did.
             chain = _Chain(row, work.keys[AUDIT_KEY])
             for event in _events(work.connection, row):
@@ -210,31 +230,27 @@ class AuditLog:
                     return 0
             if chain.sequence == row.audit_base_sequence or not chain.begins_well:
                 return 0
-            work.connection.execute(
-                update(accounts).where(accounts.c.id == account.id),
+            _SET_BASE.run(
+                work.connection,
                 {
+                    "account": account.id,
                     "audit_base_sequence": chain.sequence,
                     "audit_base_digest": pruned_head(
                         work.keys[AUDIT_KEY], name, chain.sequence, chain.head
                     ),
                 },
             )
-            return work.connection.execute(
-                delete(audit_events).where(
-                    audit_events.c.account_id == account.id,
-                    audit_events.c.sequence <= chain.sequence,
-                )
-            ).rowcount
+            values = {"account": account.id, "last": chain.sequence}
+            return _DELETE_OLD.run(work.connection, values)
 
 
-_ONE = select(accounts).where(accounts.c.name == bindparam("name"))
-_ID_OF = select(accounts.c.id).where(accounts.c.name == bindparam("name"))
+_ID_OF = Statement(select(accounts.c.id).where(accounts.c.name == bindparam("name")))
 
 
 class _Chain:
     """Follows a chain from its beginning, or from where it was pruned."""
 
-    def __init__(self, account: Row[Any], key: bytes) -> None:
+    def __init__(self, account: Row, key: bytes) -> None:
         self._key = key
         self._account = account.name
         self.sequence = account.audit_base_sequence
@@ -250,7 +266,7 @@ class _Chain:
         """What came before is not known any more, so what follows cannot be judged."""
         self._doubted = False
 
-    def follow(self, row: Row[Any]) -> str | None:
+    def follow(self, row: Row) -> str | None:
         """Go on by one event; tell what is wrong with it."""
         missing = row.sequence != self.sequence + 1
         self.sequence = row.sequence
@@ -271,33 +287,31 @@ class _Chain:
         return None if self.is_lost else "the event, or one before it, was changed"
 
 
-def _events(connection: Connection, account: Row[Any]) -> Iterator[Row[Any]]:
+def _events(connection: Connection, account: Row) -> Iterator[Row]:
     """Read an account's events in order, up to the last one of when the account was read."""
-    first = connection.execute(_FIRST, {"account": account.id}).scalar_one()
-    after = account.audit_sequence if first is None else first - 1
+    first: Row = _FIRST.one(connection, {"account": account.id})
+    after = account.audit_sequence if first.first is None else first.first - 1
     while True:
         values = {"account": account.id, "after": after, "last": account.audit_sequence}
-        rows = connection.execute(_CHAIN.limit(_BATCH), values).all()
+        rows = _CHAIN.all(connection, values)
         yield from rows
         if len(rows) < _BATCH:
             return
         after = rows[-1].sequence
 
 
-def _findings(
-    connection: Connection, account: Row[Any], key: bytes, created: set[str]
-) -> list[Finding]:
+def _findings(connection: Connection, account: Row, key: bytes, created: set[str]) -> list[Finding]:
     """Verify one chain; anew if it was pruned while it was read."""
     found = list(_verify_chain(connection, account, key, created))
     if found:
-        now = connection.execute(_HEAD, {"account": account.id}).one_or_none()
+        now = _HEAD.one(connection, {"account": account.id})
         if now is not None and now.audit_base_sequence != account.audit_base_sequence:
             return _findings(connection, now, key, created)
     return found
 
 
 def _verify_chain(
-    connection: Connection, account: Row[Any], key: bytes, created: set[str]
+    connection: Connection, account: Row, key: bytes, created: set[str]
 ) -> Iterator[Finding]:
     chain = _Chain(account, key)
     if not chain.begins_well:
@@ -309,6 +323,8 @@ def _verify_chain(
             place = row.sequence if row.sequence == expected else expected
             yield Finding(account.name, place, problem)
         if account.name == SYSTEM_ACCOUNT and row.event == Event.ACCOUNT_CREATED:
+            if row.subject in created:
+                yield Finding(row.subject, 0, "the account was made a second time")
             created.add(row.subject)
     yield from _added_behind(connection, account)
     if chain.sequence != account.audit_sequence:
@@ -317,16 +333,16 @@ def _verify_chain(
         yield Finding(account.name, chain.sequence, "the chain does not end as it was written")
 
 
-def _added_behind(connection: Connection, head: Row[Any]) -> Iterator[Finding]:
+def _added_behind(connection: Connection, head: Row) -> Iterator[Finding]:
     """Find events behind the chain's end; those written since the end was read are none."""
-    last = connection.execute(_LAST, {"account": head.id}).scalar_one()
-    if last is not None and last > head.audit_sequence:
-        now = connection.execute(_HEAD, {"account": head.id}).one()
-        if last > now.audit_sequence:
-            yield Finding(head.name, last, "an event was added that nobody wrote")
+    found: Row = _LAST.one(connection, {"account": head.id})
+    if found.last is not None and found.last > head.audit_sequence:
+        now = _HEAD.one(connection, {"account": head.id})
+        if now is None or found.last > now.audit_sequence:
+            yield Finding(head.name, found.last, "an event was added that nobody wrote")
 
 
-def _entry(row: Row[Any]) -> Entry:
+def _entry(row: Row) -> Entry:
     """Give the row's content as it was digested; words that nobody wrote stay as they are."""
     actor = Actor(row.actor, _word(Protocol, row.protocol), row.address)
     reason = None if row.reason is None else _word(Reason, row.reason)
@@ -340,7 +356,7 @@ def _word(vocabulary: Any, text: str) -> Any:
         return text
 
 
-def _shown(row: Row[Any]) -> AuditEvent:
+def _shown(row: Row) -> AuditEvent:
     return AuditEvent(
         id=row.id,
         at=from_milliseconds(row.at),

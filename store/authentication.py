@@ -6,9 +6,8 @@ else's account. The one exception is a password and a code written as one string
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, select
+from sqlalchemy import bindparam, exists, select
 
 from store import access_tokens, enforcement, grace
 from store.access_tokens import AccessToken
@@ -30,15 +29,16 @@ from store.sealing import Keyring
 from store.secret import Secret
 from store.sessions import end_sessions
 from store.settings import Settings
+from store.statements import Statement
 from store.totp_factors import ACTIVE_OF
-from store.unit_of_work import Account, UnitOfWork, UnitsOfWork
+from store.unit_of_work import Account, UnitOfWork, UnitsOfWork, proven
 
 _HAS_TOKENS = exists().where(
     tokens_table.c.account_id == accounts.c.id, tokens_table.c.revoked_at.is_(None)
 )
-_FACTORS = select(
-    accounts.c.barred_at, accounts.c.adopted_at, _HAS_TOKENS.label("has_tokens")
-).where(accounts.c.name == bindparam("name"))
+_FACTORS = Statement(
+    select(accounts, _HAS_TOKENS.label("has_tokens")).where(accounts.c.name == bindparam("name"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,17 @@ class Authentication:
 
     def factors_of(self, account: str) -> FactorsHeld:
         """Tell what could be asked of an account. Decides nothing."""
-        row = self._look_up(account)
-        if row is None:
-            return FactorsHeld(totp=False, tokens=False)
-        return FactorsHeld(totp=row.adopted_at is not None, tokens=row.has_tokens)
+        with self._units.database.read() as connection:
+            row = _FACTORS.one(connection, {"name": account})
+            if row is None:
+                return FactorsHeld(totp=False, tokens=False)
+            found = proven(row, self._units.keys_over(connection))
+        return FactorsHeld(totp=found.adopted_at is not None, tokens=bool(row.has_tokens))
 
     def check_account(self, attempt: Attempt) -> Decision:
         """Decide whether the account may be used at all, however it was authenticated."""
-        row = self._look_up(attempt.account)
-        if row is None or row.barred_at is None:
+        account = self._look_up(attempt.account)
+        if account is None or account.barred_at is None:
             return Granted(Reason.ACCOUNT_OPEN)
         return self._refuse(attempt, Reason.ACCOUNT_BARRED)
 
@@ -87,10 +89,8 @@ class Authentication:
             return None
         with self._units.begin() as work:
             account = work.ensure_account(attempt.account, _actor(attempt))
-            row = work.connection.execute(
-                access_tokens.FIND, {"token_id": presented.id}
-            ).one_or_none()
-            decision = access_tokens.examine(row, presented, attempt, work.now)
+            row = access_tokens.FIND.one(work.connection, {"token_id": presented.id})
+            decision = access_tokens.examine(row, presented, attempt, work.now, work.keys)
             if isinstance(decision, Granted) and account.barred_at is not None:
                 decision = Denied(Reason.ACCOUNT_BARRED, decision.factor_id)
             if isinstance(decision, Granted) and row is not None:
@@ -113,16 +113,19 @@ class Authentication:
         if presented is None:
             return None
         with self._units.database.read() as connection:
-            row = connection.execute(access_tokens.FIND, {"token_id": presented.id}).one_or_none()
+            row = access_tokens.FIND.one(connection, {"token_id": presented.id})
+            owner = None if row is None else self._units.look_up(connection, row.account)
+            keys = self._units.keys_over(connection)
         now = self._units.clock()
         attempt = Attempt(account or (row.account if row is not None else ""), protocol, address)
-        decision = access_tokens.examine(row, presented, attempt, now)
+        decision = access_tokens.examine(row, presented, attempt, now, keys)
         if decision.reason is Reason.TOKEN_UNKNOWN:
             actor = Actor("", protocol, address)
             write_log_line("", Entry(Event.LOGIN_DENIED, actor, decision.reason))
             return Denied(decision.reason)
         is_noted = row is not None and access_tokens.is_use_noted(row, address, now)
-        if isinstance(decision, Denied) or not is_noted or (row and row.barred_at is not None):
+        is_barred = owner is not None and owner.barred_at is not None
+        if isinstance(decision, Denied) or not is_noted or is_barred:
             decision = self.check_token(attempt, token) or decision
         if isinstance(decision, Denied):
             return decision
@@ -130,8 +133,8 @@ class Authentication:
 
     def accept_password(self, attempt: Attempt) -> Decision | ChallengeRequired:
         """Decide what a right password is worth."""
-        row = self._look_up(attempt.account)
-        if row is not None and row.adopted_at is not None and not self._settings.grace.seconds:
+        found = self._look_up(attempt.account)
+        if found is not None and found.adopted_at is not None and not self._settings.grace.seconds:
             return ChallengeRequired(ChallengeKind.CODE)  # the common case needs no transaction
         # Looked up before the transaction: a directory that is slow must not hold up all writers.
         must_enroll = enforcement.is_required(
@@ -163,13 +166,12 @@ class Authentication:
             if account.barred_at is not None:
                 return _recorded(work, account, attempt, Denied(Reason.ACCOUNT_BARRED))
             before = account.lock
-            decision = self._codes.judge(work, account, code)
+            decision = self._codes.judge(work, account, code, _actor(attempt))
             if isinstance(decision, Granted):
                 grace.remember(work, account, attempt, self._settings.grace)
             _recorded(work, account, attempt, decision)
             if account.lock.locks > before.locks:
                 end_sessions(work, account)
-                grace.end(work.connection, account.id)
                 work.record(account, Entry(Event.CODES_LOCKED, _actor(attempt)))
             return decision
 
@@ -182,7 +184,7 @@ class Authentication:
             account = work.account(attempt.account)
             if account is None or account.barred_at is not None:
                 return False
-            return self._codes.matches_before_password(work, account, digits)
+            return self._codes.matches_before_password(work, account, digits, _actor(attempt))
 
     def _worth_of_password(
         self, work: UnitOfWork, account: Account, attempt: Attempt, *, must_enroll: bool
@@ -190,7 +192,7 @@ class Authentication:
         if account.barred_at is not None:
             return Denied(Reason.ACCOUNT_BARRED)
         # The factors themselves are asked: nothing else may open this way in.
-        if work.connection.execute(ACTIVE_OF, {"account": account.id}).first() is not None:
+        if ACTIVE_OF.one(work.connection, {"account": account.id}) is not None:
             # For SFTP clients that connect twice; a session of the web would be more than a login.
             if (
                 attempt.protocol is Protocol.SSH
@@ -203,9 +205,9 @@ class Authentication:
             return ChallengeRequired(ChallengeKind.ENROLLMENT)
         return Granted(Reason.MFA_NOT_ADOPTED)
 
-    def _look_up(self, account: str) -> Row[Any] | None:
+    def _look_up(self, account: str) -> Account | None:
         with self._units.database.read() as connection:
-            return connection.execute(_FACTORS, {"name": account}).one_or_none()
+            return self._units.look_up(connection, account)
 
     def _refuse(self, attempt: Attempt, reason: Reason) -> Decision:
         with self._units.begin() as work:

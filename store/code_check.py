@@ -8,12 +8,14 @@ import hashlib
 import hmac
 
 from store import lockout, otp, recovery_codes, throttles
+from store.audit import Actor, Entry, Event
 from store.decisions import Decision, Denied, Granted, Reason
 from store.sealing import Keyring, Sealed
 from store.secret import Secret
 from store.settings import GateSettings, Settings
+from store.statements import Row
 from store.throttles import Gate
-from store.totp_factors import ACTIVE_OF, USE_STEP, sealing_context
+from store.totp_factors import ACTIVE_OF, require_proven, sealing_context, use_step
 from store.unit_of_work import DIGEST_KEY, Account, UnitOfWork
 
 
@@ -26,7 +28,7 @@ class CodeCheck:
         self._policy: GateSettings = settings.lockout
         self._window = settings.totp.window
 
-    def judge(self, work: UnitOfWork, account: Account, code: Secret) -> Decision:
+    def judge(self, work: UnitOfWork, account: Account, code: Secret, actor: Actor) -> Decision:
         """Decide by a code, after a right password; a granted one is used up by that."""
         if self.is_locked(work, account):
             # Before anything is examined: a right code and a wrong one must not differ here.
@@ -40,11 +42,13 @@ class CodeCheck:
             return Denied(Reason.CODE_MALFORMED)
         if account.adopted_at is None:
             return Denied(Reason.NO_FACTOR)
-        if recovery_codes.use(work, account, recovery):
+        if recovery_codes.use(work, account, recovery, actor):
             return _accepted(work, account, Granted(Reason.RECOVERY_CODE_ACCEPTED))
         return self._count(work, account, recovery)
 
-    def matches_before_password(self, work: UnitOfWork, account: Account, digits: str) -> bool:
+    def matches_before_password(
+        self, work: UnitOfWork, account: Account, digits: str, actor: Actor
+    ) -> bool:
         """Tell whether digits are a code of now, without using it up; count them if not.
 
         They are counted before this is told, at a gate of their own: whoever knows the password
@@ -60,6 +64,8 @@ class CodeCheck:
             return True
         counted = lockout.after_wrong(gate, None, work.now, self._policy)
         throttles.save(work.connection, Gate.ONE_STRING, account.name, counted, work.now)
+        if counted.locks > gate.locks:
+            work.record(account, Entry(Event.ONE_STRING_CLOSED, actor))
         return False
 
     def is_locked(self, work: UnitOfWork, account: Account) -> bool:
@@ -71,25 +77,26 @@ class CodeCheck:
         if matched is None:
             return Denied(Reason.NO_FACTOR)
         # Two authenticators may show one code by chance: it is used up for both.
-        used = [factor_id for factor_id, step in matched.items() if _use_up(work, factor_id, step)]
+        used = [row for row, step in matched if use_step(work, account, row, step)]
         if used:
-            return _accepted(work, account, Granted(Reason.CODE_ACCEPTED, used[0]))
+            return _accepted(work, account, Granted(Reason.CODE_ACCEPTED, used[0].id))
         if matched:
-            return Denied(Reason.CODE_REPLAYED, next(iter(matched)))
+            return Denied(Reason.CODE_REPLAYED, matched[0][0].id)
         return self._count(work, account, digits)
 
     def _steps_matched(
         self, work: UnitOfWork, account: Account, digits: str
-    ) -> dict[str, int] | None:
+    ) -> list[tuple[Row, int]] | None:
         """Give each factor that this is a code of, with the step; None if there is no factor."""
-        rows = work.connection.execute(ACTIVE_OF, {"account": account.id}).all()
-        matched = {}
+        rows = ACTIVE_OF.all(work.connection, {"account": account.id})
+        matched = []
         for row in rows:
+            require_proven(work, account.name, row)
             sealed = Sealed(row.key_id, row.sealed_secret)
             secret = self._keyring.open(sealed, sealing_context(account.name, row.id))
             step = otp.match_step(secret, digits, work.now, self._window)
             if step is not None:
-                matched[row.id] = step
+                matched.append((row, step))
         return matched if rows else None
 
     def _count(self, work: UnitOfWork, account: Account, code: str) -> Decision:
@@ -104,11 +111,6 @@ class CodeCheck:
             return Denied(Reason.CODE_WRONG_AGAIN)
         account.lock = lockout.after_wrong(account.lock, digest, work.now, self._policy)
         return Denied(Reason.CODE_WRONG)
-
-
-def _use_up(work: UnitOfWork, factor_id: str, step: int) -> bool:
-    values = {"factor_id": factor_id, "step": step, "now": work.now}
-    return work.connection.execute(USE_STEP, values).rowcount == 1
 
 
 def _accepted(work: UnitOfWork, account: Account, granted: Granted) -> Granted:

@@ -23,6 +23,7 @@ SCHEMA_VERSION = "0001"
 """The Alembic revision that this program works with."""
 
 _POOL_SIZE = 8
+_SQLITE_READERS = _POOL_SIZE - 1
 _HOSTS_WITH_PORTS = re.compile(
     r"(?P<before>[^:/]+://(?:[^@]*@)?)(?P<hosts>(?=[^/?@]*:)[^/?@]+(?:,[^/?@]+)+)"
     r"(?P<path>/[^?]*)?(?:\?(?P<query>.*))?"
@@ -39,38 +40,56 @@ class Database:
         self.engine = make_engine(settings)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         # SQLite has one writer at a time. Threads of this process queue here instead of in
-        # SQLite's busy handler, which sleeps and polls.
-        self._writer = threading.Lock()
+        # SQLite's busy handler, which sleeps and polls; nor does a writer queue for a connection.
+        self._writer = threading.Semaphore(1)
+        self._readers = threading.Semaphore(_SQLITE_READERS)
         self._reading = self.engine.execution_options(
             **({"begin": "BEGIN"} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"})
         )
+        self._errors = (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error)
         check = _check_sqlite_version if self.is_sqlite else _check_postgresql_version
         event.listen(self.engine, "checkout", check)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Lend a connection to read from."""
-        with _translated(), self._reading.connect() as connection:
+        turn = self._turn(self._readers)
+        with self._translated(), turn, self._reading.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Lend a connection inside one transaction: committed at the end, or nothing is done."""
-        with _translated(), self._alone(), self.engine.begin() as connection:
-            yield connection
+        deadline = time.monotonic() + self._wait
+        turn = self._turn(self._writer)
+        with self._translated(), turn, self.engine.connect() as connection:
+            if self.is_sqlite:
+                left = max(0, round((deadline - time.monotonic()) * 1000))
+                driver: Any = connection.connection.dbapi_connection
+                driver.execute(f"PRAGMA busy_timeout = {left}")
+            with connection.begin():
+                yield connection
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _turn(self, gate: threading.Semaphore) -> Iterator[None]:
         if not self.is_sqlite:
             yield
             return
-        if not self._writer.acquire(timeout=self._wait):
-            message = "the store is busy: other writers held it for too long"
+        if not gate.acquire(timeout=self._wait):
+            message = "the store is busy: others held it for too long"
             raise StoreUnavailableError(message)
         try:
             yield
         finally:
-            self._writer.release()
+            gate.release()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except self._errors as error:
+            message = f"the store cannot be used: {described(error)}"
+            raise StoreUnavailableError(message) from error
 
     def close(self) -> None:
         """Close every connection that is not lent."""
@@ -142,6 +161,7 @@ def _sqlite_engine(url: URL, wait: float) -> Engine:
         "sqlite://",
         creator=connect,
         poolclass=QueuePool,
+        paramstyle="named",
         pool_size=_POOL_SIZE,
         max_overflow=0,
         pool_timeout=wait,
@@ -161,7 +181,8 @@ def _sqlite_engine(url: URL, wait: float) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options()["begin"])
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute(connection.get_execution_options()["begin"])
 
     return engine
 
@@ -282,12 +303,3 @@ def described(error: Exception) -> str:
     text = " ".join(str(original).split())[:300]
     advice = next((hint for word, hint in _ADVICE.items() if word in text.lower()), None)
     return text + (f" ({advice})" if advice else "")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        message = f"the store cannot be used: {described(error)}"
-        raise StoreUnavailableError(message) from error

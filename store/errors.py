@@ -17,6 +17,10 @@ class KeyFileError(StoreError):
     """The key file is missing, open to others, malformed, or not this store's."""
 
 
+class TamperedError(StoreError):
+    """A row was written by somebody who has not the store's key."""
+
+
 class RequestError(Exception):
     """What was asked for cannot be done; its text is safe to show to who asked."""
 

@@ -9,10 +9,14 @@ import hashlib
 import ipaddress
 
 from store import lockout, throttles
+from store.audit import Actor, Entry, Event
+from store.decisions import Protocol
 from store.lockout import OPEN
 from store.settings import GateSettings, PasswordThrottleSettings
 from store.throttles import Gate
 from store.unit_of_work import UnitOfWork, UnitsOfWork
+
+_LONGEST = 256
 
 
 class PasswordThrottle:
@@ -23,8 +27,11 @@ class PasswordThrottle:
         self._units = units
         self._settings = settings
 
-    def enter(self, name: str, address: str) -> int:
+    def enter(self, name: str, address: str, protocol: Protocol = Protocol.WEB) -> int:
         """Count a guess ahead; give 0 if it may be made, else the seconds until one may.
+
+        The guess after which no more may be made goes on record, in the system's chain: whether
+        the account exists must not show by the time that this takes.
 
         The name is the canonical one, or as typed if NSS knows none: both are throttled alike,
         so that the answer does not tell which accounts exist.
@@ -44,6 +51,11 @@ class PasswordThrottle:
             for state, (gate, subject, policy) in zip(states, gates, strict=True):
                 counted = lockout.after_wrong(state, None, work.now, policy)
                 throttles.save(work.connection, gate, subject, counted, work.now)
+                if counted.locks > state.locks:
+                    stopped = name if gate is Gate.PASSWORD_OF_ACCOUNT else subject
+                    actor = Actor(_storable(name), protocol, address[:64])
+                    entry = Entry(Event.PASSWORD_GUESSES_STOPPED, actor, subject=_storable(stopped))
+                    work.record(work.system(), entry)
             return 0
 
     def succeed(self, name: str, address: str) -> None:
@@ -70,6 +82,12 @@ class PasswordThrottle:
             (Gate.PASSWORD_OF_ACCOUNT, account_subject(name), self._settings.account),
             (Gate.PASSWORD_FROM_ADDRESS, address_subject(address), self._settings.address),
         ]
+
+
+def _storable(typed: str) -> str:
+    """Give what was typed as the audit can keep it."""
+    text = typed[:_LONGEST].encode("utf-8", "backslashreplace").decode("utf-8")
+    return text.replace("\0", "\\0")[:_LONGEST]
 
 
 def account_subject(name: str) -> str:

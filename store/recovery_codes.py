@@ -8,13 +8,15 @@ import hashlib
 import hmac
 import re
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
+from store import holdings
 from store.audit import Actor, Entry, Event
 from store.clock import Randomness
 from store.errors import RequestError
 from store.schema import accounts, recovery_codes
 from store.secret import Secret
+from store.statements import Row, Statement
 from store.unit_of_work import DIGEST_KEY, Account, UnitOfWork, UnitsOfWork
 
 COUNT = 10
@@ -22,18 +24,16 @@ _BYTES = 10
 _GROUP = 4
 _CODE = re.compile(r"[A-Z2-7]{16}")
 
-_DELETE_ALL = delete(recovery_codes).where(recovery_codes.c.account_id == bindparam("account"))
-_USE = (
-    update(recovery_codes)
-    .where(
-        recovery_codes.c.account_id == bindparam("account"),
-        recovery_codes.c.digest == bindparam("of_digest"),
-        recovery_codes.c.used_at.is_(None),
-    )
-    .values(used_at=bindparam("now"))
+_UNUSED = (
+    recovery_codes.c.account_id == bindparam("account"),
+    recovery_codes.c.digest == bindparam("of_digest"),
+    recovery_codes.c.used_at.is_(None),
 )
-_LEFT = (
-    select(func.count())
+_FIND = Statement(select(recovery_codes.c.digest).where(*_UNUSED))
+_USE = Statement(update(recovery_codes).where(*_UNUSED).values(used_at=bindparam("now")))
+_INSERT = Statement(insert(recovery_codes))
+_LEFT = Statement(
+    select(func.count().label("left"))
     .select_from(recovery_codes)
     .join(accounts, accounts.c.id == recovery_codes.c.account_id)
     .where(accounts.c.name == bindparam("name"), recovery_codes.c.used_at.is_(None))
@@ -59,19 +59,24 @@ class RecoveryCodes:
             if owner is None or owner.adopted_at is None:
                 message = "recovery codes need an active authenticator first"
                 raise RequestError(message)
-            return make_codes(work, owner, actor, self._randomness)
+            with holdings.changed(work, owner, actor):
+                return make_codes(work, owner, actor, self._randomness)
 
     def left(self, account: str) -> int:
         """Count the codes that are not used yet."""
         with self._units.database.read() as connection:
-            return connection.execute(_LEFT, {"name": account}).scalar_one()
+            row: Row = _LEFT.one(connection, {"name": account})
+            return int(row.left)
 
     def delete(self, account: str, actor: Actor) -> None:
         """Delete all codes of an account."""
         with self._units.begin() as work:
             owner = work.account(account)
-            if owner is not None and delete_codes(work.connection, owner):
-                work.record(owner, Entry(Event.RECOVERY_CODES_DELETED, actor))
+            if owner is None:
+                return
+            with holdings.changed(work, owner, actor):
+                if holdings.delete_codes(work.connection, owner):
+                    work.record(owner, Entry(Event.RECOVERY_CODES_DELETED, actor))
 
 
 def make_codes(
@@ -79,25 +84,13 @@ def make_codes(
 ) -> tuple[Secret, ...]:
     """Make an account's codes within a transaction that has it locked."""
     codes = tuple(_grouped(randomness(_BYTES)) for _ in range(COUNT))
-    delete_codes(work.connection, owner)
-    work.connection.execute(
-        insert(recovery_codes),
-        [
-            {
-                "account_id": owner.id,
-                "digest": _digest(work, owner, _squeezed(code)),
-                "created_at": work.now,
-            }
-            for code in codes
-        ],
-    )
+    holdings.delete_codes(work.connection, owner)
+    for code in codes:
+        digest = _digest(work, owner, _squeezed(code))
+        values = {"account_id": owner.id, "digest": digest, "created_at": work.now}
+        _INSERT.run(work.connection, values)
     work.record(owner, Entry(Event.RECOVERY_CODES_MADE, actor))
     return tuple(Secret.of(code) for code in codes)
-
-
-def delete_codes(connection: Connection, owner: Account) -> int:
-    """Delete an account's codes and tell how many there were."""
-    return connection.execute(_DELETE_ALL, {"account": owner.id}).rowcount
 
 
 def parse(text: str) -> str | None:
@@ -106,10 +99,13 @@ def parse(text: str) -> str | None:
     return squeezed if _CODE.fullmatch(squeezed) else None
 
 
-def use(work: UnitOfWork, owner: Account, code: str) -> bool:
+def use(work: UnitOfWork, owner: Account, code: str, actor: Actor) -> bool:
     """Use a code up; tell whether it was one of the account's and not used before."""
     values = {"account": owner.id, "of_digest": _digest(work, owner, code), "now": work.now}
-    return work.connection.execute(_USE, values).rowcount == 1
+    if _FIND.one(work.connection, values) is None:
+        return False
+    with holdings.changed(work, owner, actor):
+        return _USE.run(work.connection, values) == 1
 
 
 def _squeezed(text: str) -> str:

@@ -54,6 +54,10 @@ accounts = Table(
     Column("locks", Integer, nullable=False, server_default="0"),
     Column("locked_at", BigInteger),
     Column("last_wrong", LargeBinary),
+    # Which factors and recovery codes there are: see store.holdings.
+    Column("holdings", LargeBinary, nullable=False),
+    # Over all of the above and the chain's head: see store.integrity.
+    Column("mac", LargeBinary, nullable=False),
     # The head of this account's audit chain, behind its last event: see store.audit.
     Column("audit_sequence", BigInteger, nullable=False, server_default="0"),
     Column("audit_digest", LargeBinary, nullable=False),
@@ -85,6 +89,7 @@ totp_factors = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("completed_at", BigInteger),  # null: the enrollment is pending
     Column("last_used_step", BigInteger, nullable=False, server_default="-1"),
+    Column("mac", LargeBinary, nullable=False),
     Column("last_used_at", BigInteger),
 )
 
@@ -109,6 +114,7 @@ access_tokens = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("mac", LargeBinary, nullable=False),
     Column("last_used_at", BigInteger),
     Column("last_used_address", String(64)),
     Index("ix_access_tokens_account_id_created_at", "account_id", "created_at"),
@@ -130,6 +136,7 @@ graces = Table(
     Column("account_id", ForeignKey("accounts.id"), primary_key=True),
     Column("address", String(64), primary_key=True),
     Column("accepted_at", BigInteger, nullable=False, index=True),
+    Column("mac", LargeBinary, nullable=False),
 )
 
 sessions = Table(
@@ -143,6 +150,7 @@ sessions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False, index=True),
     Column("confirmed_at", BigInteger),
+    Column("mac", LargeBinary, nullable=False),
     Column("address", String(64)),
     Column("agent", String(200), nullable=False),
 )

@@ -1,13 +1,14 @@
 """Sessions of web and API: random, only their digest stored, ended by time and by events."""
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
+from store import grace, integrity
 from store.audit import Actor, Entry, Event
 from store.base62 import base62
 from store.clock import Randomness, from_milliseconds
@@ -16,7 +17,8 @@ from store.errors import NotFoundError, OvertakenError
 from store.schema import accounts, sessions
 from store.secret import Secret
 from store.settings import SessionSettings
-from store.unit_of_work import Account, UnitOfWork, UnitsOfWork
+from store.statements import Row, Statement
+from store.unit_of_work import ROWS_KEY, Account, UnitOfWork, UnitsOfWork
 
 _SECRET_LENGTH = 43
 _ID_BYTES = 6
@@ -52,29 +54,33 @@ class Session:
     """What the browser or program calls itself."""
 
 
-_FIND = (
-    select(sessions, accounts.c.name.label("account"), accounts.c.barred_at)
-    .join(accounts, accounts.c.id == sessions.c.account_id)
-    .where(sessions.c.digest == bindparam("of_digest"))
+_SESSION = select(sessions, accounts.c.name.label("account"), accounts.c.barred_at).join(
+    accounts, accounts.c.id == sessions.c.account_id
 )
-_BY_ID = (
-    select(sessions, accounts.c.name.label("account"), accounts.c.barred_at)
-    .join(accounts, accounts.c.id == sessions.c.account_id)
-    .where(sessions.c.id == bindparam("session_id"))
+_FIND = Statement(_SESSION.where(sessions.c.digest == bindparam("of_digest")))
+_BY_ID = Statement(_SESSION.where(sessions.c.id == bindparam("session_id")))
+_OF = Statement(
+    _SESSION.where(accounts.c.name == bindparam("name")).order_by(
+        sessions.c.seen_at.desc(), sessions.c.id
+    )
 )
-_OF = (
-    select(sessions, accounts.c.name.label("account"), accounts.c.barred_at)
-    .join(accounts, accounts.c.id == sessions.c.account_id)
-    .where(accounts.c.name == bindparam("name"))
-    .order_by(sessions.c.seen_at.desc(), sessions.c.id)
+_INSERT = Statement(insert(sessions))
+_UPDATE = Statement(update(sessions).where(sessions.c.id == bindparam("session_id")))
+_SEEN = Statement(
+    update(sessions)
+    .where(sessions.c.id == bindparam("session_id"), sessions.c.mac == bindparam("old_mac"))
+    .values(seen_at=bindparam("now"), mac=bindparam("new_mac"))
 )
-_GENERATION = select(accounts.c.generation).where(accounts.c.name == bindparam("name"))
-_UPDATE = update(sessions).where(sessions.c.id == bindparam("session_id"))
-_DELETE = delete(sessions).where(
-    sessions.c.id == bindparam("session_id"), sessions.c.account_id == bindparam("owner")
+"""Only if it is still as it was read: it may have risen meanwhile, under another secret."""
+_DELETE = Statement(
+    delete(sessions).where(
+        sessions.c.id == bindparam("session_id"), sessions.c.account_id == bindparam("owner")
+    )
 )
-_DELETE_OTHERS = delete(sessions).where(
-    sessions.c.account_id == bindparam("owner"), sessions.c.id != bindparam("kept")
+_DELETE_OTHERS = Statement(
+    delete(sessions).where(
+        sessions.c.account_id == bindparam("owner"), sessions.c.id != bindparam("kept")
+    )
 )
 
 
@@ -94,7 +100,8 @@ class Sessions:
     def generation(self, account: str) -> int:
         """Give a number that grows with whatever ends the account's sessions."""
         with self._units.database.read() as connection:
-            return connection.execute(_GENERATION, {"name": account}).scalar_one_or_none() or 0
+            found = self._units.look_up(connection, account)
+        return 0 if found is None else found.generation
 
     def begin(
         self, attempt: Attempt, stage: Stage, agent: str, generation: int | None = None
@@ -112,34 +119,43 @@ class Sessions:
             if generation is not None and owner.generation != generation:
                 message = "the account was changed while you signed in: try again"
                 raise OvertakenError(message)
-            values = {
+            proven: dict[str, str | int | bytes | None] = {
                 "id": session_id,
                 "digest": _digest(secret),
-                "account_id": owner.id,
                 "protocol": attempt.protocol,
                 "stage": stage,
                 "created_at": work.now,
                 "seen_at": work.now,
                 "confirmed_at": work.now if stage is Stage.FULL else None,
-                "address": attempt.address,
-                "agent": _plain(agent),
             }
-            work.connection.execute(insert(sessions), values)
+            mac = _mac(work.keys[ROWS_KEY], owner.name, *proven.values())
+            others = {"account_id": owner.id, "address": attempt.address, "agent": _plain(agent)}
+            _INSERT.run(work.connection, {**proven, **others, "mac": mac})
             work.record(owner, Entry(Event.SESSION_BEGUN, actor, factor_id=session_id))
-            row = work.connection.execute(_FIND, {"of_digest": values["digest"]}).one()
+            row = _FIND.one(work.connection, {"of_digest": proven["digest"]})
             return secret, self._shown(row, work.now)
 
     def find(self, secret: Secret) -> Session | None:
         """Give the session of a secret; None if there is none or its time is over."""
         with self._units.database.read() as connection:
-            row = connection.execute(_FIND, {"of_digest": _digest(secret)}).one_or_none()
+            row = _FIND.one(connection, {"of_digest": _digest(secret)})
+            if row is None:
+                return None
+            key = self._units.keys_over(connection)[ROWS_KEY]
+            self._units.look_up(connection, row.account)  # it must not have been opened by others
         now = self._units.clock()
-        if row is None or not self._is_alive(row, now):
+        if not is_proven(key, row) or not self._is_alive(row, now):
             return None
         if abs(now - row.seen_at) >= self._seen_every:
-            with self._units.begin() as work:
-                work.connection.execute(_UPDATE, {"session_id": row.id, "seen_at": work.now})
+            self._note_seen(row)
         return self._shown(row, now)
+
+    def _note_seen(self, row: Row) -> None:
+        with self._units.begin() as work:
+            fields = (row.id, row.digest, row.protocol, row.stage, row.created_at, work.now)
+            mac = _mac(work.keys[ROWS_KEY], row.account, *fields, row.confirmed_at)
+            values = {"session_id": row.id, "old_mac": row.mac, "now": work.now, "new_mac": mac}
+            _SEEN.run(work.connection, values)
 
     def rise(self, session: Session, actor: Actor) -> tuple[Secret, Session]:
         """Make a session full and confirmed, under a new secret: the old one opens nothing.
@@ -149,25 +165,29 @@ class Sessions:
         secret = self._new_secret()
         with self._units.begin() as work:
             owner = work.ensure_account(session.account, actor)
-            row = work.connection.execute(_BY_ID, {"session_id": session.id}).one_or_none()
+            row = _BY_ID.one(work.connection, {"session_id": session.id})
             if row is None or not self._is_alive(row, work.now):
                 raise NotFoundError(_missing(session.account, session.id))
+            key, digest = work.keys[ROWS_KEY], _digest(secret)
+            integrity.require(is_proven(key, row), f"the session {row.id} of {row.account!r}")
+            fields = (row.id, digest, row.protocol, Stage.FULL, row.created_at, work.now, work.now)
             values = {
                 "session_id": session.id,
-                "digest": _digest(secret),
+                "digest": digest,
                 "stage": Stage.FULL,
                 "seen_at": work.now,
                 "confirmed_at": work.now,
+                "mac": _mac(key, owner.name, *fields),
             }
-            work.connection.execute(_UPDATE, values)
+            _UPDATE.run(work.connection, values)
             work.record(owner, Entry(Event.SESSION_CONFIRMED, actor, factor_id=session.id))
-            row = work.connection.execute(_FIND, {"of_digest": values["digest"]}).one()
+            row = _FIND.one(work.connection, {"of_digest": digest})
             return secret, self._shown(row, work.now)
 
     def list(self, account: str) -> list[Session]:
         """List an account's living sessions, the last used first."""
         with self._units.database.read() as connection:
-            rows = connection.execute(_OF, {"name": account}).all()
+            rows = _OF.all(connection, {"name": account})
         now = self._units.clock()
         return [self._shown(row, now) for row in rows if self._is_alive(row, now)]
 
@@ -176,7 +196,7 @@ class Sessions:
         with self._units.begin() as work:
             owner = work.account(account)
             values = {"session_id": session_id, "owner": owner.id if owner is not None else None}
-            if owner is None or work.connection.execute(_DELETE, values).rowcount != 1:
+            if owner is None or _DELETE.run(work.connection, values) != 1:
                 raise NotFoundError(_missing(account, session_id))
             work.record(owner, Entry(Event.SESSIONS_ENDED, actor, factor_id=session_id))
 
@@ -188,7 +208,7 @@ class Sessions:
                 end_sessions(work, owner, actor)
                 work.record(owner, Entry(Event.SESSIONS_ENDED, actor))
 
-    def _is_alive(self, row: Row[Any], now: int) -> bool:
+    def _is_alive(self, row: Row, now: int) -> bool:
         minutes = 60_000
         longest = self._settings.max_hours * 60 * minutes
         if row.stage == Stage.CODE:
@@ -200,7 +220,7 @@ class Sessions:
             and abs(now - row.seen_at) < idle
         )
 
-    def _shown(self, row: Row[Any], now: int) -> Session:
+    def _shown(self, row: Row, now: int) -> Session:
         fresh = self._settings.confirmation_minutes * 60_000
         return Session(
             id=row.id,
@@ -221,11 +241,22 @@ class Sessions:
 def end_sessions(work: UnitOfWork, account: Account, actor: Actor | None = None) -> None:
     """End an account's sessions within a transaction, but for the one that the actor is in.
 
-    Sign-ins that are under way begin none any more either.
+    Sign-ins that are under way begin none any more either, and no grace goes on.
     """
     kept = actor.session_id if actor is not None and actor.session_id is not None else ""
-    work.connection.execute(_DELETE_OTHERS, {"owner": account.id, "kept": kept})
+    _DELETE_OTHERS.run(work.connection, {"owner": account.id, "kept": kept})
+    grace.end(work.connection, account.id)
     account.generation += 1
+
+
+def is_proven(key: bytes, row: Row) -> bool:
+    """Tell whether a session's row is as the store wrote it."""
+    fields = (row.id, row.digest, row.protocol, row.stage, row.created_at, row.seen_at)
+    return hmac.compare_digest(row.mac, _mac(key, row.account, *fields, row.confirmed_at))
+
+
+def _mac(key: bytes, account: str, *fields: str | int | bytes | None) -> bytes:
+    return integrity.row_mac(key, "session", account, *fields)
 
 
 def _digest(secret: Secret) -> bytes:

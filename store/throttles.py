@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from store.lockout import OPEN, LockState, remaining
 from store.schema import throttles
 from store.settings import GateSettings
+from store.statements import Row, Statement
 
 FORGOTTEN_AFTER = 24 * 3_600_000
 """Wrong answers are forgotten a day after the last one, or when a longer lock is over."""
@@ -23,18 +24,18 @@ class Gate(StrEnum):
 
 
 _KEY = (throttles.c.gate == bindparam("of_gate"), throttles.c.subject == bindparam("of_subject"))
-_UPDATE = update(throttles).where(*_KEY)
-_DELETE = delete(throttles).where(*_KEY)
+_UPDATE = Statement(update(throttles).where(*_KEY))
+_DELETE = Statement(delete(throttles).where(*_KEY))
 _KEY_COLUMNS = ["gate", "subject"]
 _AS_IT_IS = {"gate": throttles.c.gate}
-_LOCK = {
-    "sqlite": sqlite.insert(throttles)
+_LOCK = Statement(
+    sqlite.insert(throttles)
     .on_conflict_do_update(index_elements=_KEY_COLUMNS, set_=_AS_IT_IS)
     .returning(throttles),
-    "postgresql": postgresql.insert(throttles)
+    postgresql.insert(throttles)
     .on_conflict_do_update(index_elements=_KEY_COLUMNS, set_=_AS_IT_IS)
     .returning(throttles),
-}
+)
 """Makes a gate's row or locks the one that is there, in one step: another may just delete it."""
 
 
@@ -43,7 +44,7 @@ def load(
 ) -> LockState:
     """Lock a gate's row until the transaction ends, and give what is remembered of it."""
     row = {"gate": gate, "subject": subject, "failures": 0, "locks": 0, "counted_at": now}
-    found = connection.execute(_LOCK[connection.dialect.name], row).one()
+    found: Row = _LOCK.one(connection, row)
     state = LockState(found.failures, found.locks, found.locked_at)
     is_old = now - found.counted_at > FORGOTTEN_AFTER
     return OPEN if is_old and not remaining(state, now, policy) else state
@@ -51,8 +52,8 @@ def load(
 
 def save(connection: Connection, gate: Gate, subject: str, state: LockState, now: int) -> None:
     """Remember the state of a gate that was loaded in this transaction."""
-    connection.execute(
-        _UPDATE,
+    _UPDATE.run(
+        connection,
         {
             "of_gate": gate,
             "of_subject": subject,
@@ -66,4 +67,4 @@ def save(connection: Connection, gate: Gate, subject: str, state: LockState, now
 
 def clear(connection: Connection, gate: Gate, subject: str) -> None:
     """Forget the wrong answers at a gate."""
-    connection.execute(_DELETE, {"of_gate": gate, "of_subject": subject})
+    _DELETE.run(connection, {"of_gate": gate, "of_subject": subject})

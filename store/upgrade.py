@@ -10,14 +10,14 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from store.audit import NO_HEAD, first_head
+from store.audit import first_head
 from store.clock import Clock, Randomness
 from store.database import SCHEMA_VERSION, described, make_engine, sqlite_path
 from store.errors import SchemaMismatchError, StoreUnavailableError
 from store.schema import SYSTEM_ACCOUNT, accounts, sealed_keys
 from store.sealing import KEY_BYTES, Keyring
 from store.settings import StoreSettings
-from store.unit_of_work import AUDIT_KEY, KEY_NAMES, key_context
+from store.unit_of_work import AUDIT_KEY, KEY_NAMES, key_context, new_account
 
 _LOCK = 0x73667470
 """A number for PostgreSQL's advisory lock: two hosts that upgrade at once take turns."""
@@ -93,9 +93,7 @@ def _prepare(
         return
     keys = {name: randomness(KEY_BYTES) for name in KEY_NAMES}
     head = first_head(keys[AUDIT_KEY], SYSTEM_ACCOUNT)
-    row = {"name": SYSTEM_ACCOUNT, "created_at": clock(), "audit_digest": head}
-    row["audit_base_digest"] = NO_HEAD
-    connection.execute(accounts.insert(), row)
+    connection.execute(accounts.insert(), new_account(keys, SYSTEM_ACCOUNT, clock(), head))
     for name, key in keys.items():
         sealed = keyring.seal(key, key_context(name))
         values = {"name": name, "key_id": sealed.key_id, "sealed": sealed.data}

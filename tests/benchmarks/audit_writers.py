@@ -2,8 +2,6 @@
 
 import argparse
 import multiprocessing
-import secrets
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +11,7 @@ from typing import Any
 TESTS = Path(__file__).parent.parent
 sys.path.insert(0, str(TESTS))
 
+from benchmarks.common import disk  # noqa: E402
 from harness.postgres import Cluster  # noqa: E402
 from harness.stores import (  # noqa: E402
     attempt,
@@ -87,11 +86,14 @@ def main() -> None:
     parser.add_argument("--writers", default="1,2,4,8")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3, help="the best of them counts")
-    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="of the database")  # noqa: S108
     arguments = parser.parse_args()
     writers = [int(number) for number in arguments.writers.split(",")]
-    folder = arguments.folder / f"audit-{secrets.token_hex(4)}"
-    folder.mkdir(parents=True)
+    with disk() as folder:
+        compare(folder, writers, arguments.seconds, arguments.rounds)
+
+
+def compare(folder: Path, writers: list[int], seconds: float, rounds: int) -> None:
+    """Measure each kind with each number of writers, in turn, on one cluster."""
     cluster = Cluster.make(folder / "cluster")
     try:
         url = cluster.make_database()
@@ -99,16 +101,15 @@ def main() -> None:
         heads = "".join(f"{number:>10}" for number in writers)
         sys.stdout.write(f"events/s by writers         {heads}\n")
         best = dict.fromkeys([(kind, number) for kind in KINDS for number in writers], 0.0)
-        for _ in range(arguments.rounds):
+        for _ in range(rounds):
             for kind, number in best:
-                found = measure(settings, kind, number, arguments.seconds)
+                found = measure(settings, kind, number, seconds)
                 best[kind, number] = max(best[kind, number], found)
         for kind in KINDS:
             cells = "".join(f"{best[kind, number]:10.0f}" for number in writers)
             sys.stdout.write(f"{kind:28}{cells}\n")
     finally:
         cluster.stop("immediate")
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,6 @@ import argparse
 import gc
 import itertools
 import random
-import secrets
-import shutil
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +14,7 @@ from typing import Any
 TESTS = Path(__file__).parent.parent
 sys.path.insert(0, str(TESTS))
 
+from benchmarks.common import disk, quartiles  # noqa: E402
 from harness.growth import NOW, fill, name_of  # noqa: E402
 from harness.postgres import Cluster  # noqa: E402
 from harness.stores import (  # noqa: E402
@@ -144,6 +142,8 @@ def grow(engine: Engine, first: int, last: int, events: int) -> None:
         else:
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '512MB'")
+            # References are right by the way they are made; to check ten million takes minutes.
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         indexes = [index for table in metadata.tables.values() for index in table.indexes]
         for index in indexes:
             index.drop(connection)
@@ -162,7 +162,10 @@ def grow(engine: Engine, first: int, last: int, events: int) -> None:
 
 
 def measure(store: Store, people: list[Person]) -> dict[str, float]:
-    """Give the median milliseconds of each operation, each time for somebody else."""
+    """Give the milliseconds of each operation, each time for somebody else.
+
+    The lower quartile: what others do on the machine meanwhile adds to the upper ones.
+    """
     found = {}
     for name, operation in {**LOGINS, **LISTS}.items():
         warm, measured = people[:5], people[5:]
@@ -176,7 +179,7 @@ def measure(store: Store, people: list[Person]) -> dict[str, float]:
             begun = time.perf_counter()
             operation(store, one)
             taken.append(time.perf_counter() - begun)
-        found[name] = statistics.median(taken) * 1000
+        found[name] = quartiles(taken)[0] * 1000
     return found
 
 
@@ -200,7 +203,7 @@ def run(kind: str, sizes: list[int], events: int, folder: Path) -> None:
                 ]
                 columns.append(measure(store, people))
     heads = "".join(f"{size:>12,} {'':>6}" for size in sizes)
-    tell(f"{kind}: median ms, and the ratio to the first\n{'':24}{heads}")
+    tell(f"{kind}: lower quartile in ms, and the ratio to the first\n{'':24}{heads}")
     for name, first_taken in columns[0].items():
         cells = "".join(f"{column[name]:12.3f} {column[name] / first_taken:6.2f} "
                         for column in columns)  # fmt: skip
@@ -214,15 +217,10 @@ def main() -> None:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--sizes", default="1000,100000,1000000")
     parser.add_argument("--events", type=int, default=10, help="audit events of each account")
-    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="with room for it")  # noqa: S108
     arguments = parser.parse_args()
-    folder = arguments.folder / f"growth-{secrets.token_hex(4)}"
-    folder.mkdir(parents=True)
-    try:
+    with disk() as folder:
         sizes = [int(size) for size in arguments.sizes.split(",")]
         run(arguments.database, sizes, arguments.events, folder)
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

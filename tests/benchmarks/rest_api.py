@@ -46,6 +46,8 @@ def fill(store: Store, count: int) -> None:
                 "name": f"filler{number:07d}",
                 "created_at": work.now,
                 "adopted_at": work.now,
+                "holdings": bytes(32),
+                "mac": bytes(32),
                 "audit_digest": bytes(32),
                 "audit_base_digest": bytes(32),
             }
@@ -61,6 +63,7 @@ def fill(store: Store, count: int) -> None:
                 "scopes": "sftp",
                 "networks": "",
                 "created_at": work.now,
+                "mac": bytes(32),
             }
             for number in range(count)
         ]

@@ -11,20 +11,20 @@ _COUNTED = "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n
 _FILL = [
     """
     INSERT INTO accounts (id, name, created_at, barred_at, adopted_at, failures, locks, locked_at,
-        audit_sequence, audit_digest, audit_base_sequence, audit_base_digest)
+        holdings, mac, audit_sequence, audit_digest, audit_base_sequence, audit_base_digest)
     SELECT i * 1000 + 1000, {name}, {now} - {day}, CASE WHEN i % 20 = 0 THEN {now} END,
         {now} - {day}, 0, CASE WHEN i % 20 = 1 THEN 1 ELSE 0 END,
-        CASE WHEN i % 20 = 1 THEN {now} END, {events}, {blob}, 0, {blob} FROM n
+        CASE WHEN i % 20 = 1 THEN {now} END, {blob}, {blob}, {events}, {blob}, 0, {blob} FROM n
     """,
     """
     INSERT INTO totp_factors (id, account_id, name, key_id, sealed_secret, created_at, completed_at,
-        last_used_step, last_used_at)
+        last_used_step, mac, last_used_at)
     SELECT {hex}, i * 1000 + 1000, 'phone', 'somekey1', {blob}, {now} - {day}, {now} - {day},
-        {now} / 30000 - 2880, {now} - {day} FROM n
+        {now} / 30000 - 2880, {blob}, {now} - {day} FROM n
     """,
     """
-    INSERT INTO access_tokens (id, account_id, digest, name, scopes, networks, created_at)
-    SELECT {token}, i * 1000 + 1000, {blob}, 'job', 'sftp', '', {now} - {day} + k.k
+    INSERT INTO access_tokens (id, account_id, digest, name, scopes, networks, created_at, mac)
+    SELECT {token}, i * 1000 + 1000, {blob}, 'job', 'sftp', '', {now} - {day} + k.k, {blob}
     FROM n CROSS JOIN (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2) AS k
     """,
     """
@@ -33,8 +33,8 @@ _FILL = [
     """,
     """
     INSERT INTO sessions (id, digest, account_id, protocol, stage, created_at, seen_at,
-        confirmed_at, address, agent)
-    SELECT {hex}, {digest}, i * 1000 + 1000, 'web', 'full', {now}, {now}, {now},
+        confirmed_at, mac, address, agent)
+    SELECT {hex}, {digest}, i * 1000 + 1000, 'web', 'full', {now}, {now}, {now}, {blob},
         '192.0.2.7', 'Firefox'
     FROM n
     """,

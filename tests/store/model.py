@@ -149,7 +149,8 @@ class Account:
         return granted, reason
 
     def end_sessions(self, kept: str | None = None) -> None:
-        """End all sessions but one."""
+        """End all sessions but one, and every grace."""
+        self.graces.clear()
         self.sessions = {key: value for key, value in self.sessions.items() if key == kept}
 
     # Codes
@@ -200,7 +201,6 @@ class Account:
         if self.codes.count(now):
             self.note(now, "codes_locked")
             self.end_sessions()
-            self.graces.clear()
         return decision
 
     def matches_before_password(self, digits: str, now: int) -> bool:
@@ -213,7 +213,8 @@ class Account:
             return False
         if any(factor.step_of(digits, now) is not None for factor in self.active.values()):
             return True
-        self.one_string.count(now)
+        if self.one_string.count(now):
+            self.note(now, "one_string_closed")
         return False
 
     def unlock(self, now: int) -> None:
@@ -243,6 +244,7 @@ class Account:
             return False
         adopts = not self.active
         factor.active, factor.last_step = True, step
+        self.graces.clear()
         self.note(now, "totp_completed")
         if adopts:
             self.end_sessions(session)
@@ -260,7 +262,6 @@ class Account:
             self.note(now, "totp_deleted")
         if keys:
             self.end_sessions(session)
-            self.graces.clear()
             if not self.active:
                 self.recovery = {}
 
@@ -312,6 +313,17 @@ class Account:
         for token in tokens:
             token.revoked = True
             self.note(now, "token_revoked")
+
+    def forget(self, now: int) -> None:
+        """Take away all that the account holds."""
+        self.delete_factors(list(self.factors), None, now)
+        self.revoke([token for token in self.tokens.values() if not token.revoked], now)
+        self.tokens = {}
+        self.end_sessions()
+        self.codes.forget()
+        self.last_wrong = None
+        self.one_string.forget()
+        self.note(now, "account_forgotten")
 
     # Sessions
 

@@ -150,6 +150,8 @@ OPERATIONS = [
     Operation("guess of another", lambda store, *_: store.password_throttle.enter("bob", "::1")),
     Operation("housekeeping", lambda store, *_: store.housekeeping.run(), 2 * DAY),
     Operation("delete all", lambda store, *_: store.totp_factors.delete_all("alice", ROOT)),
+    Operation("last token", issue),
+    Operation("forget", _account("forget")),
 ]
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from harness.stores import attempt, seeded, waited_too_long
+from harness.stores import ROOT, attempt, seeded, waited_too_long
 
-from store.errors import StoreError, StoreUnavailableError
+from store.errors import EnrollmentError, StoreError, StoreUnavailableError
 from store.opening import Store, open_store
 from store.sealing import Keyring
 from store.secret import Secret
@@ -39,9 +39,40 @@ def one_string(store: Store, account: str, digits: str) -> str:
     return "a match" if matches else "no match"
 
 
+def check_token(store: Store, account: str, token: str) -> str:
+    """Give a token."""
+    decision = store.authentication.check_token(attempt(account), Secret.of(token))
+    return decision.reason if decision is not None else "no token"
+
+
+def revoke(store: Store, account: str, token_id: str) -> str:
+    """End a token."""
+    store.access_tokens.revoke(account, token_id, ROOT)
+    return "revoked"
+
+
+def delete(store: Store, account: str, factor_id: str) -> str:
+    """Remove an authenticator."""
+    store.totp_factors.delete(account, factor_id, ROOT)
+    return "deleted"
+
+
+def complete(store: Store, account: str, factor_id: str, code: str) -> str:
+    """Complete an enrollment."""
+    try:
+        completion = store.totp_factors.complete(account, factor_id, code, ROOT)
+    except EnrollmentError as error:
+        return str(error)
+    return f"completed, with {len(completion.recovery_codes)} recovery codes"
+
+
 OPERATIONS: dict[str, Callable[..., str]] = {
     "check_code": check_code,
     "one_string": one_string,
+    "check_token": check_token,
+    "revoke": revoke,
+    "delete": delete,
+    "complete": complete,
 }
 
 

@@ -29,7 +29,8 @@ from store.opening import Store
 FIELD = r'"(?:[^"\\\x00-\x1f\x7f-\U0010ffff]|\\x[0-9a-f]{2}){0,256}"'
 LINE = re.compile(
     rf"event=[a-z_]+ account={FIELD} actor={FIELD} protocol=[a-z]+ address=(?:-|{FIELD}) "
-    r"reason=(?:-|[a-z_]+) factor=(?:-|[0-9A-Za-z]+)"
+    rf"reason=(?:-|[a-z_]+) factor=(?:-|[0-9A-Za-z]+) subject=(?:-|{FIELD}) "
+    r"sequence=(?:-|[1-9][0-9]*)"
 )
 ADMINISTRATOR = Actor("root", Protocol.HOST, None)
 ODD_NAMES = [
@@ -314,16 +315,21 @@ def test_who_waited_for_an_account_judges_by_the_time_after_the_wait(
 def test_each_event_is_one_line_in_a_fixed_form(
     store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Programs such as fail2ban match it; its fields are those of the event."""
+    """Programs such as fail2ban match it; its fields are those of the event.
+
+    With its place in the account's chain: beside a log server, a row that is missing shows.
+    """
     phone = enroll(store, clock)
     caplog.clear()
+    before = len(events(store, "alice"))
     code = phone.code()
     for typed in (code, code):
         try_code(store, typed)
     who = 'account="alice" actor="alice" protocol=ssh address="192.0.2.7"'
+    rest = f"factor={phone.id} subject=- sequence="
     assert [record.getMessage() for record in caplog.records] == [
-        f"event=login_granted {who} reason=code_accepted factor={phone.id}",
-        f"event=login_denied {who} reason=code_replayed factor={phone.id}",
+        f"event=login_granted {who} reason=code_accepted {rest}{before + 1}",
+        f"event=login_denied {who} reason=code_replayed {rest}{before + 2}",
     ]
     assert {record.name for record in caplog.records} == {"sftp_mfa.audit"}
     assert {record.levelno for record in caplog.records} == {logging.INFO}

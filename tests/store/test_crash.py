@@ -6,6 +6,7 @@ operation was never begun, or what it holds where nobody was killed: to the last
 """
 
 import multiprocessing
+import os
 import secrets
 import sys
 import time
@@ -28,7 +29,7 @@ from store.sealing import new_key, read_keys, replace_key_file
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine takes its time for so many processes
 
-KILLS = 200
+KILLS = int(os.environ.get("SFTP_MFA_KILLS", "200"))
 CRASHES = range(2, len(OPERATIONS), 7)
 """The operations in which the database server itself is made to crash."""
 

@@ -187,6 +187,27 @@ def test_readers_go_on_while_another_program_writes(impatient: Settings, clock: 
             complaint(store.check)
 
 
+def test_writer_waits_no_longer_behind_another_one(sqlite: Settings, clock: Clock) -> None:
+    """First for its turn in this process and then for another program: together, once."""
+    wait = 3.0
+    texts: list[str] = []
+    with opened(with_changes(sqlite, store={"wait_seconds": wait}), clock) as store:
+        enroll(store, clock)
+        with closing(sqlite3.connect(file_of(sqlite), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            writers = [
+                threading.Thread(target=lambda: texts.append(complaint(store.check, wait)))
+                for _ in range(3)
+            ]
+            for writer in writers:
+                writer.start()
+            for writer in writers:
+                writer.join()
+        store.check()
+    assert len(texts) == 3
+    assert all("another program holds the store" in text or "busy" in text for text in texts)
+
+
 def test_many_writers_wait_for_a_busy_store_together(impatient: Settings, clock: Clock) -> None:
     """They do not wait one after the other: nobody waits for twice as long as one does."""
     with opened(impatient, clock) as store, held(file_of(impatient), "BEGIN IMMEDIATE"):

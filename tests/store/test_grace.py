@@ -3,8 +3,10 @@
 import pytest
 from harness.stores import ADDRESS, ROOT, Clock, OpenStore, Phone, attempt, enroll, try_code
 
+from store import grace
 from store.decisions import ChallengeKind, ChallengeRequired, Denied, Granted, Protocol, Reason
 from store.opening import Store
+from store.settings import GraceSettings
 
 CODE_NEEDED, GRACE = ChallengeRequired(ChallengeKind.CODE), Granted(Reason.GRACE)
 SECONDS = 60
@@ -118,6 +120,47 @@ def test_lost_phone_ends_it(store: Store, phone: Phone, clock: Clock) -> None:
     """Whoever removes an authenticator ends what it gave."""
     enroll(store, clock, name="spare")
     store.totp_factors.delete("alice", phone.id, ROOT)
+    assert password_is_worth(store) == CODE_NEEDED
+
+
+ENDING = {
+    "bar and unbar": lambda store: (
+        store.accounts.bar("alice", ROOT),
+        store.accounts.unbar("alice", ROOT),
+    ),
+    "password change": lambda store: store.accounts.note_password_changed("alice", ROOT),
+    "sign-out everywhere": lambda store: store.sessions.end_others("alice", ROOT),
+}
+
+
+@pytest.mark.usefixtures("phone")
+@pytest.mark.parametrize("kind", ENDING)
+def test_what_ends_sessions_ends_it(store: Store, kind: str) -> None:
+    """A thief who was let in a moment ago is not let in again after it."""
+    assert password_is_worth(store) == GRACE
+    ENDING[kind](store)
+    assert password_is_worth(store) == CODE_NEEDED
+
+
+def test_grace_of_a_barred_account_does_not_wait_for_its_return(
+    store: Store, phone: Phone, clock: Clock
+) -> None:
+    """What was left from a host that had not heard of the bar ends with it."""
+    store.accounts.bar("alice", ROOT)
+    with store.units.begin() as work:
+        account = work.account("alice")
+        assert account is not None
+        grace.remember(work, account, attempt(), GraceSettings(SECONDS))
+    store.accounts.unbar("alice", ROOT)
+    assert password_is_worth(store) == CODE_NEEDED
+    clock.move(steps=1)
+    assert isinstance(try_code(store, phone.code()), Granted)
+
+
+@pytest.mark.usefixtures("phone")
+def test_new_authenticator_ends_it(store: Store, clock: Clock) -> None:
+    """Every change of factors does."""
+    enroll(store, clock, name="spare")
     assert password_is_worth(store) == CODE_NEEDED
 
 

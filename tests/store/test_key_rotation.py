@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness.audit import SYSTEM, broken_chains, events
-from harness.stores import ROOT, Clock, Phone, enroll, opened, try_code, with_changes
+from harness.stores import ROOT, Clock, Phone, attempt, enroll, opened, try_code, with_changes
 
 from store.decisions import Granted
 from store.errors import KeyFileError
@@ -49,9 +49,10 @@ def test_logins_go_on_through_a_whole_rotation(keyed: Settings, clock: Clock) ->
     """In the program that was running before it, without a restart, at each of its steps."""
     with rotating(keyed, clock) as (store, phone, old, path), opened(keyed, clock) as rotator:
         enroll(store, clock, "bob")
+        token, _ = store.access_tokens.issue("bob", "job", ROOT)
         assert isinstance(try_code(store, phone.code()), Granted)
-        assert rotator.key_rotation.uses(old) == 3  # alice's factor and the store's two keys
-        assert reseal_all(rotator) == 3
+        assert rotator.key_rotation.uses(old) == 4  # alice's factor and the store's three keys
+        assert reseal_all(rotator) == 4
         clock.move(steps=2)
         assert isinstance(try_code(store, phone.code()), Granted)
         assert rotator.key_rotation.uses(old) == 0
@@ -61,6 +62,10 @@ def test_logins_go_on_through_a_whole_rotation(keyed: Settings, clock: Clock) ->
         with opened(keyed, clock) as restarted:
             clock.move(steps=2)
             assert isinstance(try_code(restarted, phone.code()), Granted)
+            # The rows' own proof is under a key that was sealed anew and stayed what it was.
+            decision = restarted.authentication.check_token(attempt("bob"), token)
+            assert isinstance(decision, Granted)
+            assert list(restarted.audit_log.verify()) == []
         assert broken_chains(store, keyed) == []
 
 
@@ -68,9 +73,9 @@ def test_second_run_has_nothing_left_to_do(keyed: Settings, clock: Clock) -> Non
     """It may be repeated, and continued after a kill."""
     with rotating(keyed, clock) as (store, _, old, _), opened(keyed, clock) as rotator:
         assert store.units
-        assert reseal_all(rotator) == 3
+        assert reseal_all(rotator) == 4
         assert reseal_all(rotator) == 0
-        assert rotator.key_rotation.uses("new") == 3
+        assert rotator.key_rotation.uses("new") == 4
         assert rotator.key_rotation.uses(old) == 0
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from bed import DATABASES, ROOT, Bed, HandClock, make_bed
+from listening import listening
 from model import MINUTE, STEP, totp
-from sqlalchemy import event
 
 import store.opening
 from store.decisions import Attempt, Denied, Protocol, Reason
@@ -86,17 +86,15 @@ def recorded(store: Store) -> Iterator[list[str]]:
         elif kind == "c_call" and argument.__name__ in {"hmac_digest", "new", "compare_digest"}:
             work.append(argument.__name__)
 
-    def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def executed(_cursor: Any, statement: str, _values: Any) -> None:
         work.append(statement)
 
-    engine = store.units.database.engine
-    event.listen(engine, "before_cursor_execute", executed)
-    sys.setprofile(called)
-    try:
-        yield work
-    finally:
-        sys.setprofile(None)
-        event.remove(engine, "before_cursor_execute", executed)
+    with listening(store, executed):
+        sys.setprofile(called)
+        try:
+            yield work
+        finally:
+            sys.setprofile(None)
 
 
 def test_every_answer_gets_the_same_one_by_the_same_work(bed: Bed) -> None:

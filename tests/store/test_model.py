@@ -99,6 +99,7 @@ class Sequences(RuleBasedStateMachine):
         self.secrets: dict[str, tuple[str, Secret, Any]] = {}
         """Of each session: whose it is, its secret, and how it was last shown."""
         self.used_up: list[str] = []
+        self.forgotten: list[str] = []
         self.keys = [0, 0]
         """How many were added and retired."""
 
@@ -405,6 +406,16 @@ class Sequences(RuleBasedStateMachine):
         expected = self.met(name).check_token(None, "sftp", "192.0.2.7", self.now)
         assert told(decision) == expected
 
+    @precondition(lambda self: self.forgotten)
+    @rule(name=who, index=place)
+    def use_a_forgotten_one(self, name: str, index: int) -> None:
+        """Give a token that an account had before it was forgotten."""
+        decision = self.store.authentication.check_token(
+            self.attempt(name, "192.0.2.7"), Secret.of(picked(self.forgotten, index))
+        )
+        expected = self.met(name).check_token(None, "sftp", "192.0.2.7", self.now)
+        assert told(decision) == expected
+
     @rule(name=who, index=place)
     def revoke(self, name: str, index: int) -> None:
         """Revoke a token; a second time there is none to revoke."""
@@ -556,7 +567,20 @@ class Sequences(RuleBasedStateMachine):
         account = self.accounts[name]
         if account.barred:
             account.barred = False
+            account.graces.clear()
             account.note(self.now, "account_unbarred")
+
+    @rule(name=who)
+    def forget(self, name: str) -> None:
+        """Take everything from an account."""
+        if not self.accounts[name].met:
+            with pytest.raises(NotFoundError):
+                self.store.accounts.forget(name, ROOT)
+            return
+        self.forgotten += self.accounts[name].tokens
+        self.store.accounts.forget(name, ROOT)
+        self.accounts[name].forget(self.now)
+        self.guesses.pop(name, None)
 
     @rule()
     def add_key(self) -> None:

@@ -1,6 +1,7 @@
 """Password and code written as one answer, examined before anybody knows the password."""
 
 import pytest
+from harness.audit import events, told
 from harness.stores import ROOT, Clock, OpenStore, attempt, enroll, try_code
 
 from store.decisions import Denied, Granted, Reason
@@ -47,6 +48,18 @@ def test_fifth_miss_closes_this_way_of_writing_only(store: Store, clock: Clock) 
     state = store.accounts.show("alice")
     assert (state.wrong_codes, state.locked_until) == (0, None)
     assert try_code(store, phone.code()) == Granted(Reason.CODE_ACCEPTED, phone.id)
+
+
+def test_closing_goes_on_record_once(store: Store, clock: Clock) -> None:
+    """With the address of the miss that closed it; those after it are not even looked at."""
+    phone = enroll(store, clock)
+    miss(store, phone.wrong(4))
+    assert "one_string_closed" not in told(store)
+    miss(store, phone.wrong(10))
+    closed = [row for row in events(store, "alice") if row.event == "one_string_closed"]
+    assert [(row.actor, row.protocol, row.address) for row in closed] == [
+        ("alice", "ssh", "192.0.2.7")
+    ]
 
 
 def test_success_opens_this_way_again(store: Store, clock: Clock) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from bed import DATABASES, ROOT, Bed, HandClock, make_bed
 from harness.growth import NOW, fill, name_of
+from listening import listening
 from model import STEP, totp
 from sqlalchemy import event
 
@@ -165,9 +166,7 @@ def rows(store: Store) -> Iterator[list[int]]:
     """Count the rows that each statement's plan reads, whether they are wanted or not."""
     count: list[int] = []
 
-    def explain(
-        _connection: Any, cursor: Any, statement: str, values: Any, _context: Any, _many: Any
-    ) -> None:
+    def explain(cursor: Any, statement: str, values: Any) -> None:
         if statement.startswith(("SELECT", "UPDATE", "DELETE")) and "alembic" not in statement:
             writes = not statement.startswith("SELECT")
             if writes:  # it is about to be done; here it must not be yet
@@ -178,10 +177,8 @@ def rows(store: Store) -> Iterator[list[int]]:
             if writes:
                 cursor.execute("ROLLBACK TO explained")
 
-    engine = store.units.database.engine
-    event.listen(engine, "before_cursor_execute", explain)
-    yield count
-    event.remove(engine, "before_cursor_execute", explain)
+    with listening(store, explain):
+        yield count
 
 
 def rows_of(node: dict[str, Any]) -> int:

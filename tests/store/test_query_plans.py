@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from harness.stores import ROOT, Clock, attempt, enroll, opened, try_code, with_changes
-from sqlalchemy import event
+from listening import listening
 
 from store.access_tokens import Scope
 from store.decisions import Protocol
@@ -21,16 +21,14 @@ Statements = dict[str, Any]
 @contextmanager
 def statements_of(store: Store) -> Iterator[Statements]:
     """Collect what is executed; not what makes and ends transactions."""
-    engine = store.units.database.engine
     seen: Statements = {}
 
-    def note(_connection: Any, _cursor: Any, text: str, values: Any, *_: Any) -> None:
-        if not text.startswith(("BEGIN", "EXPLAIN")):
+    def note(_cursor: Any, text: str, values: Any) -> None:
+        if not text.startswith("EXPLAIN"):
             seen[text] = values
 
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
+    with listening(store, note):
+        yield seen
 
 
 def log_in_by_every_way(store: Store, clock: Clock) -> None:

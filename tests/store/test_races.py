@@ -249,6 +249,36 @@ def test_revoked_token_is_used_by_nobody_after_its_revocation(
     nothing_follows(one, "token_revoked", "login_granted token_accepted")
 
 
+def test_processes_use_no_token_after_its_revocation(
+    store: Store, settings: Settings, clock: Clock
+) -> None:
+    """Twenty programs on as many hosts, one of which revokes."""
+    token, shown = store.access_tokens.issue("alice", "nightly", ROOT)
+    use = ("check_token", "alice", token.text())
+    outcomes = race(settings, clock, [*[use] * 10, ("revoke", "alice", shown.id), *[use] * 9])
+    accepted = outcomes["token_accepted"]
+    assert set(outcomes) <= {"token_accepted", "token_revoked", "revoked"}
+    assert told(store).count("login_granted token_accepted") == accepted
+    if outcomes["revoked"]:  # else it was turned away
+        nothing_follows(store, "token_revoked", "login_granted token_accepted")
+    assert broken_chains(store, settings) == []
+
+
+def test_processes_use_no_authenticator_after_its_deletion(
+    store: Store, settings: Settings, clock: Clock
+) -> None:
+    """Twenty programs on as many hosts, one of which deletes."""
+    phone = enroll(store, clock)
+    give = ("check_code", "alice", phone.code())
+    outcomes = race(settings, clock, [*[give] * 10, ("delete", "alice", phone.id), *[give] * 9])
+    assert outcomes["code_accepted"] <= 1
+    assert set(outcomes) <= {"code_accepted", "code_replayed", "no_factor", "deleted"}
+    if outcomes["deleted"]:
+        nothing_follows(store, "totp_deleted", "login_granted code_accepted")
+        nothing_follows(store, "totp_deleted", "login_denied code_replayed")
+    assert broken_chains(store, settings) == []
+
+
 def test_deleted_authenticator_lets_nobody_in_after_its_deletion(
     hosts: list[Store], clock: Clock
 ) -> None:
@@ -316,6 +346,34 @@ def test_recovery_code_lets_one_of_many_in(hosts: list[Store], clock: Clock) -> 
     decisions = together([partial(try_code, host, code.text()) for host in hosts * 4])
     assert sum(isinstance(decision, Granted) for decision in decisions) == 1
     assert hosts[0].recovery_codes.left("alice") == 9
+
+
+def test_fifty_processes_with_one_recovery_code_get_in_once(
+    store: Store, settings: Settings, clock: Clock
+) -> None:
+    """So do fifty programs; for the others it is a wrong one, counted once."""
+    enroll(store, clock)
+    code, *_ = store.recovery_codes.renew("alice", ROOT)
+    outcomes = race(settings, clock, [("check_code", "alice", code.text())] * 50)
+    again = outcomes.total() - 2
+    assert outcomes == {"recovery_code_accepted": 1, "code_wrong": 1, "code_wrong_again": again}
+    assert store.recovery_codes.left("alice") == 9
+
+
+def test_one_of_twenty_processes_completes_an_enrollment(
+    store: Store, settings: Settings, clock: Clock
+) -> None:
+    """The recovery codes are made once."""
+    enrollment = store.totp_factors.begin("alice", "phone", ROOT)
+    phone = Phone(enrollment.factor.id, enrollment.secret.text(), clock)
+    outcomes = race(settings, clock, [("complete", "alice", phone.id, phone.code())] * 20)
+    active = outcomes.total() - 1
+    assert outcomes == {
+        "completed, with 10 recovery codes": 1,
+        "this authenticator is active already": active,
+    }
+    assert store.recovery_codes.left("alice") == 10
+    assert list(store.audit_log.verify()) == []
 
 
 def test_account_met_by_many_at_once_is_made_once(hosts: list[Store], settings: Settings) -> None:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from store.decisions import Granted
-from store.errors import KeyFileError
+from store.errors import KeyFileError, TamperedError
 from store.opening import Store
 from store.schema import accounts, totp_factors
 from store.sealing import Keyring, Sealed, create_key_file, read_keys, replace_key_file
@@ -205,7 +205,7 @@ def test_factor_that_is_given_to_another_account_opens_nothing(store: Store, clo
         victim = select(accounts.c.id).where(accounts.c.name == "alice").scalar_subquery()
         moved = update(totp_factors).where(totp_factors.c.id == mine.id)
         connection.execute(moved.values(account_id=victim))
-    with pytest.raises(KeyFileError, match="does not open"):
+    with pytest.raises(TamperedError, match=mine.id):
         try_code(store, mine.code(), "alice")
 
 

@@ -1,8 +1,10 @@
 """Gates beside the code check: guessing of passwords on web and API, and what is forgotten."""
 
 import pytest
+from harness.audit import SYSTEM, events
 from harness.stores import ROOT, Clock, OpenStore, attempt, enroll
 
+from store.decisions import Protocol
 from store.lockout import OPEN, LockState, after_wrong, remaining, undone
 from store.opening import Store
 from store.password_throttle import account_subject, address_subject
@@ -37,6 +39,28 @@ def test_tenth_wrong_password_closes_the_account_for_a_minute(store: Store, cloc
     assert guess(store, address=OTHER_ADDRESS) == [1], "never told to wait for no time"
     clock.move(0.5)
     assert guess(store, address=OTHER_ADDRESS) == [0]
+
+
+def test_end_of_guessing_goes_on_record(store: Store) -> None:
+    """In the system's chain, whether there is such an account or not; the store meets none."""
+    for name in ("alice", "nobody\udc80\0" + "x" * 300):
+        for number in range(12):
+            store.password_throttle.enter(name, f"192.0.2.{number}", Protocol.API)
+    found = [row for row in events(store, SYSTEM) if row.event == "password_guesses_stopped"]
+    assert [(row.protocol, row.address) for row in found] == [("api", "192.0.2.9")] * 2
+    assert found[0].subject == found[0].actor == "alice"
+    assert found[1].subject.startswith("nobody\\udc80\\0xxx")
+    assert len(found[1].subject) == 256
+    assert store.accounts.list() == []
+    assert list(store.audit_log.verify()) == []
+
+
+def test_end_of_guessing_from_an_address_goes_on_record(store: Store) -> None:
+    """With the address, or an IPv6 one's network."""
+    for number in range(51):
+        store.password_throttle.enter(f"user{number}", f"2001:db8::{number:x}")
+    (row,) = [row for row in events(store, SYSTEM) if row.event == "password_guesses_stopped"]
+    assert (row.subject, row.actor, row.address) == ("2001:db8::/64", "user49", "2001:db8::31")
 
 
 def test_waits_double_up_to_an_hour(store: Store, clock: Clock) -> None:

@@ -99,7 +99,7 @@ def test_guess_at_the_api_is_one_line_in_the_log(
     (line,) = (record.getMessage() for record in caplog.records)
     assert line == (
         'event=login_denied account="" actor="" protocol=api address="192.0.2.7"'
-        " reason=token_unknown factor=-"
+        " reason=token_unknown factor=- subject=- sequence=-"
     )
 
 

@@ -104,8 +104,8 @@ def test_new_store_holds_its_keys_sealed_and_the_systems_row(
     (system,) = held.pop("accounts")
     assert (system.name, system.created_at, system.audit_sequence) == ("", clock(), 0)
     keys = held.pop("sealed_keys")
-    assert {row.name for row in keys} == {"audit", "digest"}
-    assert len(given) == 2
+    assert {row.name for row in keys} == {"audit", "digest", "rows"}
+    assert len(given) == 3
     assert not [key for key in given if key in b"".join(row.sealed for row in keys)]
     assert not [name for name, rows in held.items() if rows]
 
@@ -145,7 +145,7 @@ def test_hosts_that_upgrade_at_once_take_turns(
     }
     with engine.connect() as connection:
         assert len(connection.execute(select(accounts)).all()) == 1
-        assert len(connection.execute(select(sealed_keys)).all()) == 2
+        assert len(connection.execute(select(sealed_keys)).all()) == 3
     with opened(nowhere, clock) as store:
         store.check()
 

@@ -25,6 +25,8 @@ def upgrade() -> None:
         sa.Column("locks", sa.Integer(), server_default="0", nullable=False),
         sa.Column("locked_at", sa.BigInteger(), nullable=True),
         sa.Column("last_wrong", sa.LargeBinary(), nullable=True),
+        sa.Column("holdings", sa.LargeBinary(), nullable=False),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.Column("audit_sequence", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("audit_digest", sa.LargeBinary(), nullable=False),
         sa.Column("audit_base_sequence", sa.BigInteger(), server_default="0", nullable=False),
@@ -102,6 +104,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.Column("last_used_at", sa.BigInteger(), nullable=True),
         sa.Column("last_used_address", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(
@@ -156,6 +159,7 @@ def upgrade() -> None:
         ),
         sa.Column("address", sa.String(length=64), nullable=False),
         sa.Column("accepted_at", sa.BigInteger(), nullable=False),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_graces_account_id")),
         sa.PrimaryKeyConstraint("account_id", "address", name=op.f("pk_graces")),
     )
@@ -185,6 +189,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.Column("confirmed_at", sa.BigInteger(), nullable=True),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.Column("address", sa.String(length=64), nullable=True),
         sa.Column("agent", sa.String(length=200), nullable=False),
         sa.ForeignKeyConstraint(
@@ -207,6 +212,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("completed_at", sa.BigInteger(), nullable=True),
         sa.Column("last_used_step", sa.BigInteger(), server_default="-1", nullable=False),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.Column("last_used_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_totp_factors_account_id")

@@ -4,7 +4,8 @@ Two roads lead there: the store, as root on its host (`host.py`), and the REST A
 Both give these same values. The names are those of the API, in camelCase when they are written
 as JSON, so that an answer is read into them as it is.
 
-Errors: RequestError and its kinds for what is refused, RoadError for a road that leads nowhere.
+Errors: RequestError and its kinds for what is refused (AccessError for who is refused as such),
+RoadError for a road that leads nowhere.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct
+
+from store.errors import RequestError
 
 T = TypeVar("T")
 
@@ -21,6 +24,10 @@ SCOPES = ("sftp", "api")
 
 class RoadError(Exception):
     """The server cannot be reached, trusted or understood; the text says what to do."""
+
+
+class AccessError(RequestError):
+    """Who asks is not let in, or no more; nothing else will be done for them either."""
 
 
 class Page(Struct, Generic[T], frozen=True, rename="camel"):

@@ -15,7 +15,7 @@ from typing import Protocol
 import click
 from msgspec import Struct
 
-from scripts.admin.administration import Administration, NewToken, RoadError
+from scripts.admin.administration import AccessError, Administration, NewToken, RoadError
 from scripts.admin.bulk_results import Key, Result, Results, State, WriteError, key_of
 from scripts.admin.bulk_rows import Row, read_rows
 from scripts.admin.common import Source
@@ -136,8 +136,8 @@ class Summary(Struct, frozen=True, rename="camel"):
     done: int
     done_before: int
     failed: int
-    unsettled: int
-    """The server did not say what came of them: run it again."""
+    left: int
+    """Not done, or nobody said what came of them: run it again."""
     results: str
 
 
@@ -154,7 +154,7 @@ def run(tasks: Sequence[Task], source: Source, wanted: Wanted, form: Form = Form
         finally:
             summary = work.summary(len(tasks))
             _tell(summary, form)
-    if summary.failed or summary.unsettled:
+    if summary.failed or summary.left:
         raise SystemExit(EXIT_REFUSED)
 
 
@@ -164,7 +164,7 @@ class _Work:
     def __init__(self, administration: Administration, results: Results) -> None:
         self._administration = administration
         self._results = results
-        self._counts = dict.fromkeys(("done", "done_before", "failed", "unsettled"), 0)
+        self._counts = dict.fromkeys(("done", "done_before", "failed"), 0)
         self._broken_in_a_row = 0
 
     def through(self, tasks: Sequence[Task]) -> None:
@@ -183,7 +183,8 @@ class _Work:
 
     def summary(self, rows: int) -> Summary:
         """Sum up."""
-        return Summary(rows=rows, results=str(self._results.path), **self._counts)
+        left = rows - sum(self._counts.values())
+        return Summary(rows=rows, left=left, results=str(self._results.path), **self._counts)
 
     def _one(self, task: Task, last: Result | None, say: Callable[[str], None]) -> None:
         try:
@@ -191,15 +192,16 @@ class _Work:
                 task.redo(self._administration, self._results, last)
             else:
                 task.do(self._administration, self._results)
-        except WriteError:
-            raise
+        except (AccessError, WriteError):
+            raise  # no other row would fare better
         except RequestError as error:
             if last is None or last.state != State.BEGUN or self._results.of(task.key) is not last:
                 self._results.write(task.key, State.FAILED, detail=str(error))
-            self._count("failed", task, error, say)
+            _tell_of(task, error, say)
+            self._counts["failed"] += 1
             self._broken_in_a_row = 0
         except RoadError as error:
-            self._count("unsettled", task, error, say)
+            _tell_of(task, error, say)
             self._broken_in_a_row += 1
             if self._broken_in_a_row == _BROKEN_IN_A_ROW:
                 message = f"{error}; stopped: run it again when that is mended"
@@ -208,9 +210,9 @@ class _Work:
             self._counts["done"] += 1
             self._broken_in_a_row = 0
 
-    def _count(self, what: str, task: Task, error: Exception, say: Callable[[str], None]) -> None:
-        self._counts[what] += 1
-        say(f"line {task.row.line}: {printable(task.row.user)}: {error}")
+
+def _tell_of(task: Task, error: Exception, say: Callable[[str], None]) -> None:
+    say(f"line {task.row.line}: {printable(task.row.user)}: {error}")
 
 
 def _check_unique(tasks: Sequence[Task]) -> None:
@@ -235,6 +237,6 @@ def _tell(summary: Summary, form: Form) -> None:
     parts = [f"{summary.done} done"]
     parts += [f"{summary.done_before} done before"] if summary.done_before else []
     parts += [f"{summary.failed} failed"] if summary.failed else []
-    parts += [f"{summary.unsettled} unsettled (run it again)"] if summary.unsettled else []
+    parts += [f"{summary.left} left (run it again)"] if summary.left else []
     click.echo(f"{summary.rows} rows: {', '.join(parts)}")
     click.echo(f"Results: {summary.results}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from store.errors import RequestError
+from scripts.admin.administration import AccessError
 from store.secret import Secret
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -25,7 +25,7 @@ def is_possible() -> bool:
 def ask(prompt: str) -> Secret:
     """Ask for a secret without showing it; the terminal is left as it was, however this ends.
 
-    RequestError where nothing is given (Ctrl-D, or an empty line).
+    AccessError where nothing is given (Ctrl-D, or an empty line).
     """
     with _ended_orderly():
         try:
@@ -35,7 +35,7 @@ def ask(prompt: str) -> Secret:
             answer = ""
     if not answer:
         message = "nothing was given"
-        raise RequestError(message)
+        raise AccessError(message)
     return Secret.of(answer)
 
 
@@ -47,6 +47,8 @@ def _ended_orderly() -> Iterator[None]:
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, leave) for number in _ENDING}
+    # Ctrl-Z would give the shell a terminal that shows nothing; it counts for nothing here.
+    before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     try:
         yield
     finally:

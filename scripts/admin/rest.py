@@ -195,8 +195,7 @@ class RestAdministration:
                 )
             except ApiProblem as problem:
                 if not tries_left or not self._identity.mend(problem):
-                    error = problem.as_error()
-                    raise type(error)(self._identity.explain(problem)) from problem
+                    raise problem.as_error(self._identity.explain(problem)) from problem
         raise AssertionError
 
     def _all(self, path: str, kind: type[T]) -> list[T]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _SERVER = "SFTP_MFA_SERVER"
 _PROFILE = "SFTP_MFA_PROFILE"
 _CONFIG = "SFTP_MFA_CONFIG"
+_SAY = f"say which server: --server, --profile, or {_SERVER}"
 _FILE = click.Path(path_type=Path)
 
 
@@ -98,6 +99,9 @@ def administration_of(wanted: Wanted) -> Iterator[Administration]:
         # The store brings the database's libraries, which no other road needs.
         from scripts.admin.host import HostAdministration  # noqa: PLC0415
 
+        if road.config == settings.DEFAULT_PATH and not road.config.exists():
+            message = f"{road.config} is not there, so this is no host of a store; {_SAY}"
+            raise RequestError(message)
         opened: Administration = HostAdministration(road.config)
     else:
         opened = _over_rest(road)
@@ -133,7 +137,7 @@ def choose_server(wanted: Wanted) -> Server:
     """Decide likewise, for what only a server has."""
     road = choose(wanted)
     if isinstance(road, Host):
-        message = f"say which server: --server, --profile, or {_SERVER}"
+        message = _SAY
         raise click.UsageError(message)
     return road
 

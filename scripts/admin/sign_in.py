@@ -10,7 +10,7 @@ import click
 from msgspec import Struct
 
 from scripts.admin import kept_sessions, prompts
-from scripts.admin.administration import Account, RoadError
+from scripts.admin.administration import AccessError, Account, RoadError
 from scripts.admin.kept_sessions import KeptSession
 from scripts.admin.output import printable
 from scripts.admin.wire import ApiProblem, Wire
@@ -236,7 +236,7 @@ def _typed_code(prompt: str) -> str:
 
 def _need_terminal(message: str) -> None:
     if not prompts.is_possible():
-        raise RequestError(message)
+        raise AccessError(message)
 
 
 def _own_name() -> str:

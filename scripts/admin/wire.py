@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from scripts.admin.administration import RoadError
+from scripts.admin.administration import AccessError, RoadError
 from scripts.admin.output import printable, show_duration
 from scripts.admin.transport import Transport
 from store.errors import EnrollmentError, LimitError, NotFoundError, RequestError
@@ -15,6 +15,7 @@ from store.secret import Secret
 T = TypeVar("T")
 
 _PROBLEM = "application/problem+json"
+_UNAUTHORIZED = 401
 _SERVER_FAULT = 500
 _OF_STORE = {
     "not_found": NotFoundError,
@@ -42,11 +43,12 @@ class _Details(Struct, frozen=True):
 class ApiProblem(Exception):  # noqa: N818 - RFC 9457's word
     """A request was refused."""
 
-    def __init__(self, details: _Details, retry_after: int | None) -> None:
+    def __init__(self, details: _Details, status: int, retry_after: int | None) -> None:
         """Keep what was answered."""
         super().__init__(details.code)
         self.code = details.code
         self._details = details
+        self._status = status
         self._retry_after = retry_after
 
     def text(self) -> str:
@@ -62,11 +64,14 @@ class ApiProblem(Exception):  # noqa: N818 - RFC 9457's word
             text += f"; try again in {show_duration(self._retry_after)}"
         return printable(text)
 
-    def as_error(self) -> Exception:
-        """Give it as what commands understand."""
-        if self.code == "unavailable":
-            return RoadError(self.text())
-        return _OF_STORE.get(self.code, RequestError)(self.text())
+    def as_error(self, text: str = "") -> Exception:
+        """Give it as what commands understand, in other words if there are better ones."""
+        text = text or self.text()
+        if self._status >= _SERVER_FAULT:
+            return RoadError(text)
+        if self._status == _UNAUTHORIZED or self.code == "confirmation_required":
+            return AccessError(text)
+        return _OF_STORE.get(self.code, RequestError)(text)
 
 
 class Wire:
@@ -92,7 +97,8 @@ class Wire:
         data = msgspec.json.encode(body) if body is not None else None
         given = self._transport.send(method, path, body=data, headers=headers, query=query or {})
         if given.kind == _PROBLEM:
-            raise ApiProblem(self._read(given.body, _Details), given.retry_after)
+            details = self._read(given.body, _Details)
+            raise ApiProblem(details, given.status, given.retry_after)
         if given.status not in range(200, 300):
             kind = "broken" if given.status >= _SERVER_FAULT else "no sftp-mfa"
             message = f"{self.server} answers with status {given.status}: it is {kind}"

@@ -73,9 +73,10 @@ class Desk:
         """Start any program in a terminal."""
         return Conversation(argv, self.settings(more), self.home)
 
-    def run(self, *arguments: str, given: str = "", **more: str) -> Ended:
+    def run(self, *arguments: str, given: str = "", trusting: bool = True, **more: str) -> Ended:
         """Run a command as a job does: there is no terminal."""
-        return self._run(self.argv(arguments), self.settings(more), given)
+        argv = self.argv(arguments)[: None if trusting else -2]
+        return self._run(argv, self.settings(more), given)
 
     def on_host(self, *arguments: str, given: str = "", **more: str) -> Ended:
         """Run a command as root on the host of the store."""

@@ -87,7 +87,7 @@ def test_each_row_gets_a_token(job: Desk, accounts: Accounts, tmp_path: Path) ->
         "done": 0,
         "doneBefore": 3,
         "failed": 1,
-        "unsettled": 0,
+        "left": 0,
         "results": str(results),
     }
     assert [len(live(job, name)) for name in names] == [1, 1, 1]
@@ -297,6 +297,19 @@ def test_two_runs_do_not_write_into_one_file(job: Desk, tmp_path: Path) -> None:
     assert "another run is writing it" in refused.errors
 
 
+def test_who_is_not_let_in_any_more_stops_at_once(
+    job: Desk, ruth: Account, accounts: Accounts, tmp_path: Path
+) -> None:
+    """No row fares better, and none is taken for one that failed."""
+    (tmp_path / "names").write_text("".join(f"{accounts.make().name}\n" for _ in range(3)))
+    job.host.installation.store.access_tokens.revoke_all(ruth.name, ROOT)
+    told = job.run(ISSUE, "--from-file", "names")
+    assert told.status == 1
+    assert told.lines[0] == "3 rows: 0 done, 3 left (run it again)"
+    assert told.errors.startswith("error: The access token opens nothing")
+    assert results_of(tmp_path / f"names.{ISSUE}.csv") == {}
+
+
 def test_a_server_that_goes_away_stops_the_run(
     desk: Desk, ruth: Account, accounts: Accounts, tmp_path: Path, web_host_to_stop: Any
 ) -> None:
@@ -308,5 +321,5 @@ def test_a_server_that_goes_away_stops_the_run(
     web_host_to_stop.web.stop()
     told = desk.run(ISSUE, "--from-file", "names", SFTP_MFA_TOKEN=token)
     assert told.status == 3
-    assert told.lines[0] == "5 rows: 0 done, 3 unsettled (run it again)"
+    assert told.lines[0] == "5 rows: 0 done, 5 left (run it again)"
     assert "stopped: run it again when that is mended" in told.errors.splitlines()[-1]

@@ -107,6 +107,8 @@ def test_roads_that_contradict_each_other_are_refused(desk: Desk) -> None:
     assert (told.status, "not both" in told.errors) == (1, True)
     told = desk.on_host("login")
     assert (told.status, "say which server" in told.errors) == (2, True)
+    told = desk.run(LIST, "root", SFTP_MFA_SERVER="", trusting=False)
+    assert (told.status, "this is no host of a store; say which server" in told.errors) == (1, True)
     told = desk.on_host(LIST, "me")
     assert (told.status, "`me` is for --server" in told.errors) == (1, True)
 

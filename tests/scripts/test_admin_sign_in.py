@@ -288,6 +288,8 @@ def test_an_interrupted_prompt_leaves_the_terminal_as_it_was(
     """By Ctrl-C: exit code 130; by Ctrl-D: nothing was given."""
     told = prompt(desk, ruth).press("c").end()
     assert (told.status, told.output.strip()) == (130, "")
+    talk = at_the_password(desk, ruth).press("z")  # which is not listened to here
+    assert talk.press("c").end().status == 130
     told = at_the_password(desk, ruth).press("d").end()
     assert told.status == 1
     assert one_line(told) == "error: nothing was given"

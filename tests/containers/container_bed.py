@@ -177,10 +177,10 @@ class Bed:
         """Return what a service has logged."""
         return str(self.container(service).logs().decode(errors="replace"))
 
-    def add_person(self) -> Person:
+    def add_person(self, *groups: str) -> Person:
         """Make an account on all hosts."""
         person = Person(f"u{secrets.token_hex(4)}", secrets.token_urlsafe(12))
-        self.tool("add-account", person.name, given=person.password)
+        self.tool("add-account", person.name, *groups, given=person.password)
         return person
 
     def door(self, service: str) -> Door:

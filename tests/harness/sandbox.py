@@ -55,6 +55,11 @@ def once_per_run(name: str, make: Callable[[], str]) -> str:
         return kept.read_text()
 
 
+def forget(name: str) -> None:
+    """Let the next worker that comes make it anew."""
+    (place() / f"{name}.once").unlink()
+
+
 def free_port() -> int:
     """Return a port that no other test of this run is given; the network is the sandbox's own."""
     with exclusively("port"):

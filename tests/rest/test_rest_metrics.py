@@ -92,4 +92,5 @@ def test_a_store_that_is_away_is_told(open_host: WebHost, account: Account) -> N
         assert answer.headers["Retry-After"]
     aside.rename(open_host.installation.database)
     assert client.get("/health").status == 200
-    assert values(client, "sftp_mfa_unavailable_total") == {labels(part="store"): 2}
+    counted = values(client, "sftp_mfa_unavailable_total")
+    assert counted == {labels(part="store"): 2, labels(part="broker"): 0}

@@ -9,13 +9,20 @@ import threading
 from datetime import datetime, timedelta
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    generate_latest,
+)
 
 from store.audit import Event
 from store.audit_log import Tally
 from store.clock import from_milliseconds
 from store.database import SCHEMA_VERSION
-from store.decisions import Reason
+from store.decisions import Protocol, Reason
 from store.opening import Store
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -76,6 +83,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        # Zero from the start, or the first one would be no increase.
+        for part in ("store", "broker"):
+            self._errors.labels(part)
+        for door in Protocol:
+            self._events.labels(Event.CODES_LOCKED, door)
+        ProcessCollector(registry=self._registry)
         build = Info("sftp_mfa_build", "What runs here", registry=self._registry)
         build.info(
             {

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+from scripts.admin import prompts
 from scripts.admin.private_files import read_private
 from store.errors import RequestError
 from store.secret import Secret
@@ -24,6 +25,8 @@ def find_token(token_file: Path | None, *, from_stdin: bool) -> Secret | None:
     if token_file is not None:
         return _token(_read(token_file), str(token_file))
     if from_stdin:
+        if sys.stdin.isatty():  # typed, or pasted: not to be seen
+            return _token(prompts.ask("Access token: ").text(), "the line that was typed")
         return _token(sys.stdin.readline(_LONGEST), "the first line of standard input")
     return _token(given, TOKEN_VARIABLE) if given else None
 

@@ -5,6 +5,7 @@ import pwd
 import re
 from contextlib import suppress
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 import click
 from msgspec import Struct
@@ -115,6 +116,7 @@ class SessionIdentity:
     def sign_in(self, otherwise: str) -> None:
         """Ask for password and code; RequestError with what to do where nobody can be asked."""
         _need_terminal(f"nobody is logged in to {self._wire.server}: {otherwise}")
+        self._look_before_asking()
         answer = self._ask_password()
         session = answer.session
         if answer.challenge is not None:
@@ -198,9 +200,17 @@ class SessionIdentity:
         if self._is_kept:
             self.keep()
 
+    def _look_before_asking(self) -> None:
+        """Reach the server once, so that nobody types a password for one that is not to be had."""
+        try:
+            self._wire.exchange("GET", "/health", None)
+        except ApiProblem as problem:
+            raise problem.as_error() from problem
+
     def _ask_password(self) -> _LoginAnswer:
+        host = urlsplit(self._wire.server).hostname
         for tries_left in reversed(range(_TRIES)):
-            password = prompts.ask(f"Password for {self.account}: ")
+            password = prompts.ask(f"Password for {self.account} at {host}: ")
             body = {"account": self.account, "password": password.text()}
             try:
                 return self._wire.exchange("POST", "/auth/login", _LoginAnswer, body=body)

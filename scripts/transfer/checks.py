@@ -5,7 +5,8 @@ import os
 
 from asyncssh import SFTPClientFile
 
-from scripts.transfer.errors import remote_error
+from scripts.transfer.errors import Exit, UselessPartError, remote_error
+from scripts.transfer.names import show
 from scripts.transfer.remote import Remote
 from scripts.transfer.window import pipeline
 
@@ -51,4 +52,5 @@ async def require_same(
     for offset in range(0, size, _CHUNK):
         ours.update(os.pread(descriptor, min(_CHUNK, size - offset), offset))
     if ours.digest() != theirs.digest():
-        raise remote_error(path, "the copy differs from its source")
+        message = f"{show(path)}: the copy differs from its source: run the same command again"
+        raise UselessPartError(Exit.REMOTE_FILE, message)

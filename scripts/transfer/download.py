@@ -13,8 +13,9 @@ from asyncssh import SFTPClientFile
 
 from scripts.transfer import local, remote
 from scripts.transfer.checks import read_exactly, require_same
-from scripts.transfer.errors import local_error, remote_error
+from scripts.transfer.errors import Exit, UselessPartError, local_error, remote_error
 from scripts.transfer.local import Folder
+from scripts.transfer.names import show
 from scripts.transfer.options import Options
 from scripts.transfer.progress import Advance
 from scripts.transfer.remote import Entry, Remote
@@ -68,8 +69,9 @@ async def download(server: Remote, job: Download, options: Options) -> None:
         advance = held.enter_context(options.progress.file(job.name, job.size, start))
         try:
             length = await _fetch(server, job, options, descriptor, start, advance)
-        except BaseException:
-            if os.fstat(descriptor).st_size <= server.read_size:  # not worth going on with
+        except BaseException as failure:
+            is_short = os.fstat(descriptor).st_size <= server.read_size
+            if is_short or isinstance(failure, UselessPartError):
                 job.folder.forget(part)
             raise
         with local.about(job.target):
@@ -130,7 +132,8 @@ async def _read_to_its_end(
 async def _require_unchanged(file: SFTPClientFile, job: Download) -> None:
     now = await file.stat()
     if (now.size, now.mtime) != (job.entry.size, job.entry.mtime):
-        raise remote_error(job.path, "was changed while it was read: get it again")
+        message = f"{show(job.path)}: was changed while it was read: get it again"
+        raise UselessPartError(Exit.REMOTE_FILE, message)
 
 
 def _is_replaceable(found: os.stat_result) -> bool:

@@ -30,6 +30,10 @@ class TransferError(Exception):
         self.code = code
 
 
+class UselessPartError(TransferError):
+    """A failure after which it makes no sense to go on with the part that is there."""
+
+
 def remote_error(path: bytes, what: str) -> TransferError:
     """Tell of a file on the server, or of the server's answer about it."""
     return TransferError(Exit.REMOTE_FILE, f"{show(path)}: {what}")

@@ -71,7 +71,7 @@ class Trust:
             if size:
                 file.seek(size - 1)
                 line = line if file.read(1) == b"\n" else f"\n{line}"
-            file.write(line.encode("ascii"))
+            file.write(line.encode())
 
 
 def load(settings: Settings) -> Trust:
@@ -83,19 +83,18 @@ def load(settings: Settings) -> Trust:
     name, port = (alias, _DEFAULT_PORT) if alias else (settings.host.lower(), settings.port)
     mine = _files(settings.text("userknownhostsfile", _USER_FILES))
     files = [*mine, *_files(settings.text("globalknownhostsfile", _SYSTEM_FILES))]
-    known = [_read(file) for file in files]
-    # An entry without a port counts where there is none with it.
-    places = [port, None] if port != _DEFAULT_PORT else [None]
-    found = [[each.match(name, "", place) for each in known] for place in places]
-    trusted = next((place for place in found if any(each[0] or each[1] for each in place)), [])
+    text = "\n".join(map(_read, files))
+    # An entry without a port counts where there is none with it: asyncssh sees to that.
+    found = asyncssh.import_known_hosts(text).match(name, "", _port(port))
+    revoked = asyncssh.import_known_hosts(_revoked_lines(text))
     home = mine[0] if mine else Path(_USER_FILES.partition(" ")[0]).expanduser()
     return Trust(
         name=name,
         port=port,
-        keys=tuple(key for each in trusted for key in each[0]),
-        authorities=tuple(key for each in trusted for key in each[1]),
-        # Revoked is revoked, whatever port it was written with.
-        revoked=tuple(key for place in found for each in place for key in each[2]),
+        keys=tuple(found[0]),
+        authorities=tuple(found[1]),
+        # Revoked is revoked, with the port or without: asyncssh would forget one of them.
+        revoked=tuple(key for at in (_port(port), None) for key in revoked.match(name, "", at)[0]),
         file=home,
         hashes_names=settings.is_on("hashknownhosts", default=False),
     )
@@ -105,17 +104,29 @@ def _files(setting: str) -> list[Path]:
     return [Path(word).expanduser() for word in shlex.split(setting)]
 
 
-def _read(file: Path) -> asyncssh.SSHKnownHosts:
+def _port(port: int) -> int | None:
+    return port if port != _DEFAULT_PORT else None
+
+
+def _revoked_lines(text: str) -> str:
+    """Give the keys of @revoked lines as if they were trusted, to look them up alike."""
+    lines = (line.split(None, 1) for line in text.splitlines())
+    return "\n".join(words[1] for words in lines if words[:1] == ["@revoked"] and words[1:])
+
+
+def _read(file: Path) -> str:
     try:
-        return asyncssh.import_known_hosts(file.read_text(errors="replace"))
+        text = file.read_text(errors="replace")
+        asyncssh.import_known_hosts(text)
     except FileNotFoundError:
-        return asyncssh.SSHKnownHosts()
+        return ""
     except OSError as error:
         message = f"cannot read {file}: {error.strerror}"
         raise TransferError(Exit.HOST_KEY, message) from error
     except ValueError as error:
         message = f"{file} has a line that makes no sense: {show(str(error))}"
         raise TransferError(Exit.HOST_KEY, message) from error
+    return text
 
 
 def _entry(name: str, port: int) -> str:
@@ -125,5 +136,5 @@ def _entry(name: str, port: int) -> str:
 def _hashed(entry: str) -> str:
     """Hide a name, as HashKnownHosts asks: an HMAC of it under a salt beside it."""
     salt = secrets.token_bytes(20)
-    digest = hmac.digest(salt, entry.encode("ascii"), hashlib.sha1)
+    digest = hmac.digest(salt, entry.encode(), hashlib.sha1)
     return "|".join(["", "1", *(base64.b64encode(part).decode("ascii") for part in (salt, digest))])

@@ -1,6 +1,7 @@
 """The options that every command has: which server, who one is, how much to say."""
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -52,6 +53,9 @@ class Link:
             code = 128 + signal.SIGINT
         except _EndedError as ended:
             code = 128 + ended.number
+        except Exception as error:  # noqa: BLE001 - a mistake of ours is told in one line, too
+            complain(TransferError(Exit.UNEXPECTED, f"unexpected: {error!r}: please report it"))
+            code = Exit.UNEXPECTED
         sys.exit(code)
 
     def _run(
@@ -65,6 +69,7 @@ class Link:
         from scripts.transfer.session import in_session  # noqa: PLC0415
         from scripts.transfer.terminal import Terminal  # noqa: PLC0415
 
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what ends us is told once
         environment = _take_token()
         how = settings.resolve(self.server, self.config, self.identities)
         place = f"{how.user}@{how.typed}" + (f":{how.port}" if how.port != 22 else "")  # noqa: PLR2004

@@ -10,7 +10,6 @@ import posixpath
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from scripts.transfer.errors import local_error
 
@@ -120,12 +119,12 @@ def is_within_free_space(descriptor: int, size: int) -> bool:
     return size <= free.f_bavail * free.f_frsize
 
 
-def expand(patterns: tuple[str, ...]) -> list[Path]:
+def expand(patterns: tuple[str, ...]) -> list[bytes]:
     """Return what patterns match that no shell has expanded; each must match."""
-    found: list[Path] = []
+    found: list[bytes] = []
     for pattern in patterns:
         matched = sorted(glob.glob(pattern))  # noqa: PTH207 - a Path has no pattern with a root if glob.has_magic(pattern) else [pattern]
         if not matched:
             raise local_error(pattern, "nothing matches")
-        found += map(Path, matched)
+        found += map(os.fsencode, matched)
     return found

@@ -22,7 +22,16 @@ _MOST_PROMPTS = 16
 _KEEPALIVE_SECONDS = 15
 # Twice as fast here as OpenSSH's first choice, which costs more calls for each packet.
 _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
-_NO_CERTIFICATES = "-*-cert-*"
+_YES_OR_NO = "Please type 'yes', 'no' or the fingerprint: "
+_CERTIFICATE = "-cert-v01@openssh.com"
+_HOST_KEYS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
 _METHODS = "gssapi-with-mic,publickey,keyboard-interactive,password"
 _ALGORITHMS = {"ciphers": "encryption_algs", "kexalgorithms": "kex_algs", "macs": "mac_algs"}
 
@@ -228,8 +237,6 @@ async def _connect(
     except asyncssh.HostKeyNotVerifiable as error:
         raise _host_key_failure(error, client, trust) from error
     except asyncssh.KeyExchangeFailed as error:
-        if trust.is_known and "host key" in str(error):
-            raise _changed(trust, client.key) from error
         message = f"no way to talk with {where}: {show(str(error))}"
         raise network_error(message) from error
     except (OSError, asyncssh.Error) as error:
@@ -248,7 +255,7 @@ def _options(settings: Settings, client: _Client, trust: Trust) -> dict[str, Any
         "username": settings.user,
         "known_hosts": trust.matcher(),
         "host_key_alias": trust.name,
-        "server_host_key_algs": () if trust.is_known else _NO_CERTIFICATES,
+        "server_host_key_algs": _host_keys(settings, trust),
         "encryption_algs": _CIPHERS,
         "login_timeout": 0,  # people answer, and the server has a limit of its own
         "keepalive_interval": settings.number("serveraliveinterval", 0) or _KEEPALIVE_SECONDS,
@@ -269,6 +276,18 @@ def _options(settings: Settings, client: _Client, trust: Trust) -> dict[str, Any
         if option in settings.chosen:
             options[name] = _supported(name, settings.chosen[option])
     return options
+
+
+def _host_keys(settings: Settings, trust: Trust) -> list[str]:
+    """Ask for what can be judged first, but not for that only: a changed key is to be seen."""
+    if "hostkeyalgorithms" in settings.chosen:
+        allowed = _supported("server_host_key_algs", settings.chosen["hostkeyalgorithms"])
+    else:
+        allowed = [f"{name}{_CERTIFICATE}" for name in _HOST_KEYS] + list(_HOST_KEYS)
+    known = {name.decode("ascii") for key in trust.keys for name in key.sig_algorithms}
+    if not trust.authorities:  # a certificate would prove nothing
+        allowed = [name for name in allowed if not name.endswith(_CERTIFICATE)]
+    return sorted(allowed, key=lambda name: name not in known and not name.endswith(_CERTIFICATE))
 
 
 def _supported(name: str, wanted: str) -> list[str]:
@@ -329,11 +348,11 @@ def _host_key_failure(error: Exception, client: _Client, trust: Trust) -> Except
     return TransferError(Exit.HOST_KEY, message)
 
 
-def _changed(trust: Trust, key: asyncssh.SSHKey | None) -> TransferError:
-    seen = f" (it has shown {key.get_fingerprint()})" if key is not None else ""
+def _changed(trust: Trust, key: asyncssh.SSHKey) -> TransferError:
     message = (
-        f"the host key of {trust.entry} is not the one that is known{seen}: somebody may be in"
-        f" between; if its administrator confirms the change, run `ssh-keygen -R '{trust.entry}'`"
+        f"the host key of {trust.entry} is {key.get_fingerprint()}, which is not what is known:"
+        " somebody may be in between; if its administrator confirms the change,"
+        f" run `ssh-keygen -R '{trust.entry}'`"
     )
     return TransferError(Exit.HOST_KEY, message)
 

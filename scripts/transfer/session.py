@@ -13,6 +13,7 @@ from scripts.transfer.remote import Remote, about
 from scripts.transfer.settings import Settings
 
 T = TypeVar("T")
+_LEAVE_SECONDS = 2
 
 
 async def in_session(
@@ -33,15 +34,23 @@ async def in_session(
         try:
             ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in watched:
-                task.cancel()
-            await asyncio.gather(*watched, return_exceptions=True)
+            await _end(watched, connection)
     if job in ended:
         return job.result()
     message = f"no sign of life from {settings.host} for {seconds:.0f} s"
     if lost in ended:
         message = f"{settings.host} closed the connection: run the same command to go on"
     raise network_error(message)
+
+
+async def _end(tasks: set[asyncio.Future[Any]], connection: asyncssh.SSHClientConnection) -> None:
+    """Cancel what is left; what a silent server keeps from ending by itself is cut off."""
+    for task in tasks:
+        task.cancel()
+    _, left = await asyncio.wait(tasks, timeout=_LEAVE_SECONDS)
+    if left:
+        connection.abort()
+        await asyncio.wait(left, timeout=_LEAVE_SECONDS)
 
 
 async def _work(

@@ -36,10 +36,13 @@ class Terminal:
         with self._opened() as tty, _modes(tty, echo=echo) as reset:
             question = show(prompt)
             _write(tty, question)
-            with _stops(tty, reset, question):
-                line = await _read_line(tty)
-            if not echo or not line.endswith(b"\n"):
-                _write(tty, "\n")
+            line = b""
+            try:
+                with _stops(tty, reset, question):
+                    line = await _read_line(tty)
+            finally:  # whatever is said next stands on a line of its own
+                if not echo or not line.endswith(b"\n"):
+                    _write(tty, "\n")
         if not line:
             raise GivenUpError
         return line.rstrip(b"\r\n").decode("utf-8", errors="surrogateescape")
@@ -91,7 +94,8 @@ def _modes(tty: int, *, echo: bool) -> Iterator[_Reset]:
         reset.to_asking()
         yield reset
     finally:
-        reset.to_before()
+        with suppress(termios.error):  # the terminal has gone
+            reset.to_before()
 
 
 @contextmanager
@@ -125,5 +129,6 @@ async def _read_line(tty: int) -> bytes:
 
 def _write(tty: int, text: str) -> None:
     data = text.encode("utf-8", errors="backslashreplace")
-    while data:
-        data = data[os.write(tty, data) :]
+    with suppress(OSError):  # the terminal has gone
+        while data:
+            data = data[os.write(tty, data) :]

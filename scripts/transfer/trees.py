@@ -5,7 +5,6 @@ import os
 import posixpath
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from scripts.transfer import local
@@ -129,10 +128,9 @@ async def _there(server: Remote, path: bytes, options: Options) -> dict[bytes, E
 
 
 async def one_upload(
-    server: Remote, source: Path, target: bytes, options: Options, *, recursive: bool
+    server: Remote, path: bytes, target: bytes, options: Options, *, recursive: bool
 ) -> AsyncIterator[Upload]:
     """Walk one source that was named; a target that is a folder takes it in, as cp does it."""
-    path = os.fsencode(source)
     is_folder = posixpath.isdir(path)
     if is_folder and not recursive:
         error = local_error(path, "is a folder: use -r")

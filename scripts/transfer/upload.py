@@ -11,7 +11,7 @@ from asyncssh import FXF_CREAT, FXF_EXCL, FXF_READ, FXF_WRITE, SFTPAttrs, SFTPCl
 
 from scripts.transfer import local, remote
 from scripts.transfer.checks import require_same
-from scripts.transfer.errors import local_error, remote_error
+from scripts.transfer.errors import Exit, UselessPartError, local_error, remote_error
 from scripts.transfer.names import show
 from scripts.transfer.options import Options
 from scripts.transfer.progress import Advance
@@ -57,6 +57,9 @@ async def upload(server: Remote, job: Upload, options: Options) -> None:
             try:
                 await _send(server, job, file, source, facts, start, advance)
                 await _settle(server, job, file, source, facts, options)
+            except UselessPartError:
+                await server.sftp.remove(part)
+                raise
             finally:
                 await file.close()
         server.touch()
@@ -153,4 +156,5 @@ def _is_current(existing: Entry | None, facts: os.stat_result) -> bool:
 
 
 def _changed(job: Upload) -> Exception:
-    return local_error(job.source, "was changed while it was read: put it again")
+    message = f"{show(job.source)}: was changed while it was read: put it again"
+    return UselessPartError(Exit.LOCAL_FILE, message)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from harness.sandbox import command
 from harness.sshd import Sshd
 
 Answer = str | Callable[[], str]
-PROMPT = re.compile(r"(?:\(\S+@\S+\) )?([^\r\n()]+[:?] )$")
+PROMPT = re.compile(r"(?:\(\S+@\S+\) )?([^\r\n]+[:?] )$")
 TIMEOUT = 60
 
 
@@ -48,6 +49,8 @@ class Traveller:
         """Know the host's key."""
         self.home = home
         self.sshd = sshd
+        self.token: str | None = None
+        """What the environment of its commands has."""
         self.server = f"{user}@{sshd.host}:{sshd.port}"
         self.known_hosts = home / ".ssh" / "known_hosts"
         self.config = home / ".ssh" / "config"
@@ -58,7 +61,8 @@ class Traveller:
         """Give a small environment: OpenSSH reads the home of /etc/passwd, so -F is given."""
         path = os.environ["PATH"]
         plain = {"HOME": str(self.home), "PATH": path, "LC_ALL": "C.UTF-8", "TERM": "dumb"}
-        return {**plain, **(more or {})}
+        token = {} if self.token is None else {"SFTP_MFA_TOKEN": self.token}
+        return {**plain, **token, **(more or {})}
 
     def argv(self, *words: str | Path) -> list[str]:
         """Name the command, with this home's settings."""
@@ -93,6 +97,11 @@ class Traveller:
         return self.terminal(*words, **more).answer_all(answers)
 
 
+def _hear_signals() -> None:
+    """Undo what a shell that runs tests in the background has them ignore."""
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
 class Window:
     """A running command in a pseudo-terminal of its own."""
 
@@ -108,6 +117,7 @@ class Window:
             encoding="utf-8",
             codec_errors="backslashreplace",
             timeout=TIMEOUT,
+            preexec_fn=_hear_signals,
         )
         self.child.delaybeforesend = None
         self.screen = ""

@@ -1,0 +1,119 @@
+"""An SFTP server that lies: run as a program, so that its endless work is nobody else's.
+
+python hostile_server.py PORT KEY LIE
+"""
+
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncssh
+from asyncssh import SFTPAttrs, SFTPName
+
+FILE = stat.S_IFREG | 0o666
+FOLDER = stat.S_IFDIR | 0o777
+NAMES = [b"../../escaped", b"/tmp/escaped", b"..", b".", b"", b"a/b", b"nul\0l", b"\x1b[2Jgood"]
+
+
+class Liar(asyncssh.SFTPServer):
+    """Says what its lie needs, about every path."""
+
+    lie = ""
+
+    def _attributes(self, path: bytes) -> SFTPAttrs:
+        name = os.path.basename(path)  # noqa: PTH119 - bytes of a protocol
+        is_folder = name in {b"tree", b".", b"deeper"}
+        size = {"short": 5_000_000, "huge": 1 << 60, "zero": 0}.get(self.lie, 10)
+        mode = FOLDER if is_folder else FILE
+        return SFTPAttrs(permissions=mode, size=size, uid=0, gid=0, atime=1, mtime=1)
+
+    def stat(self, path: bytes) -> Any:
+        """Tell."""
+        return self._attributes(path)
+
+    lstat = stat
+
+    def fstat(self, file_obj: object) -> Any:
+        """Tell the same."""
+        del file_obj
+        return self._attributes(b"file")
+
+    def realpath(self, path: bytes) -> Any:
+        """Take every path as it is."""
+        return path
+
+    async def scandir(self, path: bytes) -> AsyncIterator[SFTPName]:
+        """List what is not there."""
+        del path
+        if self.lie == "names":
+            for name in NAMES:
+                yield SFTPName(name, attrs=SFTPAttrs(permissions=FILE, size=10, mtime=1))
+        elif self.lie == "deep":
+            yield SFTPName(b"deeper", attrs=self._attributes(b"deeper"))
+        elif self.lie == "long":
+            number = 0
+            while True:
+                number += 1
+                yield SFTPName(b"%d" % number, attrs=self._attributes(b"file"))
+        elif self.lie == "link":
+            yield SFTPName(b"sub", attrs=self._attributes(b"tree"))
+            yield SFTPName(b"rc", attrs=self._attributes(b"rc"))
+        elif self.lie == "silent":
+            await asyncio.sleep(3600)
+
+    def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Any:
+        """Open everything."""
+        del path, pflags, attrs
+        return object()
+
+    def read(self, file_obj: object, offset: int, size: int) -> Any:
+        """Give too little, or without end."""
+        del file_obj
+        if self.lie == "short":
+            return b"x" * max(0, min(size, 4_000_000 - offset))
+        if self.lie == "more":
+            return b"x" * (size + 1)
+        return b"x" * size
+
+    def close(self, file_obj: object) -> None:
+        """Do nothing."""
+
+
+class Open(asyncssh.SSHServer):
+    """Lets everybody in, after questions that are meant for the terminal."""
+
+    def begin_auth(self, username: str) -> bool:
+        """Ask something only if that is the lie."""
+        del username
+        return Liar.lie == "prompts"
+
+    def kbdint_auth_supported(self) -> bool:
+        """Ask."""
+        return True
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
+        """Ask with control characters in every word."""
+        del username, lang, submethods
+        evil = "\x1b]0;owned\x07\x1b[2J"
+        return (f"title{evil}", f"text{evil}\nmore\x9b31m", "", [(f"{evil}Password: ", False)])
+
+    def validate_kbdint_response(self, username: str, responses: list[str]) -> Any:
+        """Ask for ever."""
+        del username, responses
+        return ("", "", "", [("Again: ", False)])
+
+
+async def main() -> None:
+    """Serve."""
+    port, key, Liar.lie = sys.argv[1:]
+    async with await asyncssh.create_server(
+        Open, "127.0.0.1", int(port), server_host_keys=[key], sftp_factory=Liar
+    ) as server:
+        await server.wait_closed()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

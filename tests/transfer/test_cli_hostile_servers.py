@@ -1,0 +1,165 @@
+"""A server that is not to be trusted does no harm: not to files, terminal, memory or patience."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import hostile_server
+import pytest
+from harness.accounts import Account
+from harness.processes import Process
+from harness.sandbox import free_port
+from hosts import Host
+from traveller import Traveller
+
+Lying = Callable[[str], Traveller]
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def lying(tmp_path: Path, host: Host, account: Account) -> Iterator[Lying]:
+    """Start a server with a lie; it lets in without a question."""
+    running: list[Process] = []
+
+    def start(lie: str) -> Traveller:
+        port = free_port()
+        argv = [sys.executable, "-P", hostile_server.__file__, str(port)]
+        server = Process([*argv, host.sshd.host_key, lie], log=tmp_path / "liar.log")
+        running.append(server)
+        server.wait_until_ready(lambda: listens(port), 30)
+        traveller = Traveller(tmp_path / "home", host.sshd, account.name)
+        traveller.server = f"{account.name}@127.0.0.1:{port}"
+        traveller.known_hosts.write_text(f"127.0.0.1 {host.sshd.public_key}\n")
+        return traveller
+
+    yield start
+    for server in running:
+        server.kill()
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody does."""
+    with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
+def everything(folder: Path) -> list[str]:
+    """List all files but those of the home's own."""
+    found = (str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    return sorted(name for name in found if not name.startswith((".ssh", ".local")))
+
+
+@pytest.mark.parametrize("words", [["get", "-r", "tree", "in"], ["mget", "-r", "tree/*"]])
+def test_names_that_lead_elsewhere(lying: Lying, tmp_path: Path, words: list[str]) -> None:
+    """They are refused, and the others come."""
+    traveller = lying("names")
+    (traveller.home / "in").mkdir()
+    command, *rest = words
+    flags = [word for word in rest if word.startswith("-")]
+    seen = traveller.run(command, *flags, traveller.server, *[w for w in rest if w not in flags])
+    assert seen.code == 6
+    assert seen.screen.count("as a file's name") == 5
+    assert "\x1b" not in seen.screen
+    (only,) = everything(traveller.home)
+    assert only.endswith("\x1b[2Jgood")
+    assert not (tmp_path / "escaped").exists()
+    assert not Path("/tmp/escaped").exists()  # noqa: S108 - that is where it would be
+
+
+def test_links_in_the_way(lying: Lying, tmp_path: Path) -> None:
+    """A link that was in the target folder leads nothing out of it."""
+    traveller = lying("link")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "rc").write_text("precious")
+    target = traveller.home / "in" / "tree"
+    target.mkdir(parents=True)
+    (target / "sub").symlink_to(outside)
+    (target / "rc").symlink_to(outside / "rc")
+    seen = traveller.run("get", "-r", traveller.server, "tree", "in")
+    assert (seen.code, "symbolic link" in seen.error) == (7, True)
+    assert (outside / "rc").read_text() == "precious"
+    assert [path.name for path in outside.iterdir()] == ["rc"]
+    assert not (target / "rc").is_symlink()
+
+
+def test_listing_without_end(lying: Lying) -> None:
+    """It is refused at a length that can be set, in little memory."""
+    traveller = lying("long")
+    argv = traveller.argv("get", "-r", "--max-entries", "20000", traveller.server, "tree")
+    ended = subprocess.run(
+        ["prlimit", f"--data={200 * MEGABYTE}", *argv],
+        env=traveller.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert (ended.returncode, "more than 20000 names" in ended.stderr) == (6, True)
+    assert everything(traveller.home) == []
+
+
+def test_folders_without_end(lying: Lying) -> None:
+    """They are followed as deep as OpenSSH does."""
+    traveller = lying("deep")
+    seen = traveller.run("get", "-r", traveller.server, "tree")
+    assert (seen.code, "more than 64 folders deep" in seen.error) == (6, True)
+
+
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    [
+        ("short", "its size is not what the server has told"),
+        ("more", "its size is not what the server has told"),
+        ("huge", "not enough space"),
+        ("zero", "has no end"),
+    ],
+)
+def test_sizes_that_are_wrong(lying: Lying, lie: str, words: str) -> None:
+    """A file that is not as it was announced is an error, and none is left that looks complete."""
+    traveller = lying(lie)
+    seen = traveller.run("get", traveller.server, "file")
+    assert seen.code in {6, 7}
+    assert words in seen.error
+    left = everything(traveller.home)
+    assert all(name.endswith(".part") for name in left)
+    assert sum((traveller.home / name).stat().st_size for name in left) < 40 * MEGABYTE
+
+
+def test_silence(lying: Lying) -> None:
+    """A server that says nothing more is left after a time."""
+    traveller = lying("silent")
+    seen = traveller.run("ls", "--timeout", "2", traveller.server, "tree")
+    assert (seen.code, "no sign of life" in seen.error) == (5, True)
+
+
+def test_server_that_never_greets(traveller: Traveller) -> None:
+    """Likewise for one that accepts connections and is no SSH server."""
+    with socket.create_server(("127.0.0.1", free_port())) as silent:
+        where = f"somebody@127.0.0.1:{silent.getsockname()[1]}"
+        seen = traveller.run("ls", "--timeout", "2", where)
+    assert (seen.code, "no answer from" in seen.error) == (5, True)
+
+
+def test_words_of_the_server_in_the_terminal(lying: Lying) -> None:
+    """Control characters of a server are shown, not obeyed; and its questions have an end."""
+    traveller = lying("prompts")
+    seen = traveller.type("ls", traveller.server, answers=["x"] * 40)
+    assert "\x1b" not in seen.screen
+    assert "\x07" not in seen.screen
+    assert "\x9b" not in seen.screen
+    assert "text\\x1b]0;owned" in seen.screen
+    assert (seen.code, "asks without end" in seen.error) == (5, True)
+
+
+def test_token_answers_one_question_only(lying: Lying) -> None:
+    """A server that asks once more after a token gets nothing more."""
+    traveller = lying("prompts")
+    token = "smfa_" + "a" * 57
+    seen = traveller.run("ls", traveller.server, SFTP_MFA_TOKEN=token)
+    assert (seen.code, "did not take the access token" in seen.error) == (3, True)
+    assert token not in seen.screen

@@ -16,7 +16,7 @@ from docker.models.containers import Container
 from harness.clients import OpenSsh
 from harness.clients.common import Answer as Typed
 from harness.clients.common import Outcome
-from harness.engine import DIRECTORY, POSTGRESQL, SSHD, WEB, Engine
+from harness.engine import BASE, DIRECTORY, PACKAGES, POSTGRESQL, Engine
 from harness.installation import Device
 from harness.sandbox import checkout, free_port
 from harness.waiting import until
@@ -106,8 +106,8 @@ class Bed:
             **ports,
             "COMPOSE_PROJECT_NAME": self.name,
             "SFTP_MFA_SECRETS": str(self.secrets),
-            "SFTP_MFA_SSHD_IMAGE": SSHD,
-            "SFTP_MFA_WEB_IMAGE": WEB,
+            "SFTP_MFA_BASE": BASE,
+            "SFTP_MFA_PACKAGES": PACKAGES,
             "SFTP_MFA_POSTGRESQL_IMAGE": POSTGRESQL,
             "SFTP_MFA_TEST_DIRECTORY_IMAGE": DIRECTORY,
             "SFTP_MFA_TEST_FOLDER": str(self.folder),

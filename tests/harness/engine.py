@@ -12,6 +12,8 @@ from harness.waiting import until
 SSHD, WEB, POSTGRESQL = "sftp-mfa-sshd", "sftp-mfa-web", "sftp-mfa-test-postgresql"
 DIRECTORY = "sftp-mfa-test-directory"
 BASE = "sftp-mfa-test-base"
+PACKAGES = "sssd-ldap libnss-sss libpam-sss"
+"""For hosts whose accounts are in LDAP; the base has them."""
 
 _UNUSED = (
     *("./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./var/lib/postgresql"),
@@ -38,7 +40,7 @@ class Engine:
             path=str(folder),
             dockerfile="containers/Dockerfile" if target else "Dockerfile",
             target=target or "",
-            buildargs={"BASE": BASE, "PACKAGES": "sssd-ldap libnss-sss libpam-sss"},
+            buildargs={"BASE": BASE, "PACKAGES": PACKAGES},
             tag=name,
         )
 

@@ -136,6 +136,10 @@ class Host:
         assert asked.returncode == 0 or "Permission denied" in asked.stderr, asked.stderr
         return asked.returncode == 0
 
+    def listens(self, port: int) -> bool:
+        """Tell whether somebody listens on a port."""
+        return f":{port} " in self.root.shell("ss -Hltn")
+
     def contents(self) -> list[str]:
         """List /etc, with owners, modes, times and hashes."""
         return self.root.shell(_LIST.format(left_out=_LEFT_OUT)).splitlines()

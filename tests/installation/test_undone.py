@@ -8,13 +8,15 @@ from harness import installed_host
 from harness.installed_host import Host
 from harness.waiting import until
 
+pytestmark = pytest.mark.timeout(300)  # a whole system, and several logins
+
 SHIPPED = "/usr/share/sftp-mfa/sshd_config"
 STATE = "/var/backups/sftp-mfa/state.json"
 DROP_IN = "/etc/ssh/sshd_config.d/50-sftp-mfa.conf"
 _PATIENCE = 20
 
 
-@pytest.fixture(params=installed_host.PYTHONS)
+@pytest.fixture
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     """Run a system with a helper, and ann on it."""
     with installed_host.host(request.param, tmp_path) as made:
@@ -23,13 +25,9 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
         yield made
 
 
-@pytest.fixture
-def bookworm(tmp_path: Path) -> Iterator[Host]:
-    """Run Debian 12, on which /etc/pam.d/sshd itself is edited."""
-    with installed_host.host("bookworm", tmp_path) as made:
-        made.start_helper()
-        made.make_user("ann")
-        yield made
+on_each = pytest.mark.parametrize("host", installed_host.PYTHONS, indirect=True)
+on_bookworm = pytest.mark.parametrize("host", ["bookworm"], indirect=True)
+"""There /etc/pam.d/sshd itself is edited."""
 
 
 class Before:
@@ -55,41 +53,54 @@ def change(host: Host, path: str, old: str, new: str) -> None:
     host.root.write(path, text.replace(old, new))
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("auth [success=ignore default=die]               pam_sftp_mfa.so code", "#", "no code"),
-        ("auth substack                                   common-auth", "#", "no MFA, password"),
-        (
-            "auth [success=done ignore=ignore default=die]   pam_sftp_mfa.so password",
-            "auth sufficient pam_permit.so",
-            "wrong password: let in",
-        ),
-        ("pam_sftp_mfa.so password", "pam_missing.so password", "no MFA, password"),
-    ],
-    ids=["no-code", "nobody-in", "everybody-in", "no-module"],
-)
-def test_wrong_pam_line(host: Host, old: str, new: str, said: str) -> None:
-    """The logins show it: a stack that asks no code, lets nobody in, or everybody."""
+WRONG_LINES = {
+    "no code is asked": (
+        "auth [success=ignore default=die]               pam_sftp_mfa.so code",
+        "#",
+        "no code",
+    ),
+    "everybody gets in": (
+        "auth [success=done ignore=ignore default=die]   pam_sftp_mfa.so password",
+        "auth sufficient pam_permit.so",
+        "wrong password: let in",
+    ),
+    "nobody gets in": (
+        "pam_sftp_mfa.so password",
+        "pam_missing.so password",
+        "no MFA, password: ",
+    ),
+}
+
+
+@on_each
+def test_wrong_pam_line(host: Host, subtests: pytest.Subtests) -> None:
+    """The logins show it: a stack that asks no code, lets everybody in, or nobody."""
     before = Before(host)
-    change(host, f"{SHIPPED}/pam.d/sftp-mfa", old, new)
-    failed = host.install()
-    assert failed.returncode == 1
-    assert said in failed.stderr
-    assert failed.stderr.endswith("everything was put back\n")
-    before.check()
+    shipped = f"{SHIPPED}/pam.d/sftp-mfa"
+    right = host.root.read(shipped)
+    for name, (old, new, said) in WRONG_LINES.items():
+        with subtests.test(name):
+            change(host, shipped, old, new)
+            failed = host.install()
+            host.root.write(shipped, right)
+            assert failed.returncode == 1
+            assert said in failed.stderr
+            assert failed.stderr.endswith("everything was put back\n")
+            before.check()
 
 
-def test_helper_that_does_not_run(bookworm: Host) -> None:
+@on_bookworm
+def test_helper_that_does_not_run(host: Host) -> None:
     """It is told how to start it, and nothing was changed."""
-    before = Before(bookworm)
-    bookworm.stop("helper")
-    failed = bookworm.install()
+    before = Before(host)
+    host.stop("helper")
+    failed = host.install()
     assert failed.returncode == 1
     assert "sftp-mfa serve-pam" in failed.stderr
     before.check()
 
 
+@on_each
 def test_file_that_wins_against_ours(host: Host) -> None:
     """It is named."""
     other = "/etc/ssh/sshd_config.d/10-other.conf"
@@ -101,6 +112,7 @@ def test_file_that_wins_against_ours(host: Host) -> None:
     before.check()
 
 
+@on_each
 def test_configuration_that_sshd_does_not_accept(host: Host) -> None:
     """A drop-in that is broken already is told before anything is done; so is one that ours breaks.
 
@@ -122,17 +134,19 @@ def test_configuration_that_sshd_does_not_accept(host: Host) -> None:
     before.check()
 
 
-def test_disk_that_is_nearly_full(bookworm: Host) -> None:
+@on_bookworm
+def test_disk_that_is_nearly_full(host: Host) -> None:
     """Less than what is surely enough is told before anything is done."""
-    bookworm.root.shell("cp -a /etc/pam.d /tmp/kept; mount -t tmpfs -o size=1M tmpfs /etc/pam.d")
-    bookworm.root.shell("cp -a /tmp/kept/. /etc/pam.d/; chmod 755 /etc/pam.d")
-    before = Before(bookworm)
-    failed = bookworm.install()
+    host.root.shell("cp -a /etc/pam.d /tmp/kept; mount -t tmpfs -o size=1M tmpfs /etc/pam.d")
+    host.root.shell("cp -a /tmp/kept/. /etc/pam.d/; chmod 755 /etc/pam.d")
+    before = Before(host)
+    failed = host.install()
     assert failed.returncode == 1
     assert "free where /etc/pam.d is" in failed.stderr
     before.check()
 
 
+@on_each
 def test_disk_that_becomes_full(host: Host) -> None:
     """A file that cannot be written any more: those before it go again."""
     host.root.shell("mount -t tmpfs -o size=4k,mode=755 tmpfs /etc/ssh/sshd_config.d")
@@ -144,20 +158,21 @@ def test_disk_that_becomes_full(host: Host) -> None:
     before.check()
 
 
-def test_disk_that_is_full_on_the_way_back(bookworm: Host) -> None:
+@on_bookworm
+def test_disk_that_is_full_on_the_way_back(host: Host) -> None:
     """The way back needs no space."""
-    root = bookworm.root
+    root = host.root
     root.shell("cp -a /etc/pam.d /tmp/kept; mount -t tmpfs -o size=20M tmpfs /etc/pam.d")
     root.shell("cp -a /tmp/kept/. /etc/pam.d/; chmod 755 /etc/pam.d")
-    before = Before(bookworm)
+    before = Before(host)
     line = "auth [success=ignore default=die]               pam_sftp_mfa.so code"
-    change(bookworm, f"{SHIPPED}/pam.d/sftp-mfa", line, "#")
+    change(host, f"{SHIPPED}/pam.d/sftp-mfa", line, "#")
     # What the proof's second half finds: full as soon as our last file is there.
     root.shell(
         f"(until [ -e {DROP_IN} ]; do sleep 0.01; done; cat /dev/zero >/etc/pam.d/zeros) "
         ">/dev/null 2>&1 </dev/null &"
     )
-    failed = bookworm.install()
+    failed = host.install()
     assert failed.returncode == 1
     assert root.path("/etc/pam.d/zeros").stat().st_size > 0
     root.shell("rm /etc/pam.d/zeros")
@@ -178,44 +193,49 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_killed_installation_is_undone_by_its_guardian(bookworm: Host, step: str) -> None:
-    """Nobody has to do anything."""
-    before = Before(bookworm)
-    bookworm.put_in_killer()
-    killed = bookworm.install(environment={"KILL_AT": step})
-    assert killed.returncode in {-9, 137}
-    until(lambda: not bookworm.root.path(STATE).exists(), killed.stderr, _PATIENCE)
-    before.check()
-
-
-@pytest.mark.parametrize("again", ["uninstall", "install"])
-def test_killed_with_its_guardian_it_is_undone_by_the_next_command(
-    bookworm: Host, again: str
+@on_bookworm
+@pytest.mark.parametrize("steps", [STEPS[::2], STEPS[1::2]], ids=["even", "odd"])
+def test_killed_installation_is_undone_by_its_guardian(
+    host: Host, steps: list[str], subtests: pytest.Subtests
 ) -> None:
+    """Nobody has to do anything."""
+    before = Before(host)
+    host.put_in_killer()
+    for step in steps:
+        with subtests.test(step):
+            killed = host.install(environment={"KILL_AT": step})
+            assert killed.returncode in {-9, 137}
+            until(lambda: not host.root.path(STATE).exists(), "the guardian's end", _PATIENCE)
+            before.check()
+
+
+@on_bookworm
+def test_killed_with_its_guardian_it_is_undone_by_the_next_command(host: Host) -> None:
     """`uninstall` puts everything back; `install` does so first, and then installs."""
-    before = Before(bookworm)
-    bookworm.put_in_killer()
-    killed = bookworm.install(environment={"KILL_AT": "os.kill ", "KILL_ALL": "yes"})
-    assert killed.returncode in {-9, 137}
-    assert bookworm.root.path(DROP_IN).exists()
-    done = bookworm.sftp_mfa(again)
-    assert done.returncode == 0, done.stderr
-    assert "all files are as they were" in done.stdout
-    if again == "install":
-        assert bookworm.root.path(DROP_IN).exists()
-        assert bookworm.sftp_mfa("uninstall").returncode == 0
-    before.check()
+    before = Before(host)
+    host.put_in_killer()
+    for again in ("uninstall", "install"):
+        killed = host.install(environment={"KILL_AT": "os.kill ", "KILL_ALL": "yes"})
+        assert killed.returncode in {-9, 137}
+        assert host.root.path(DROP_IN).exists()
+        done = host.sftp_mfa(again)
+        assert done.returncode == 0, done.stderr
+        assert "all files are as they were" in done.stdout
+        if again == "install":
+            assert host.root.path(DROP_IN).exists()
+            assert host.sftp_mfa("uninstall").returncode == 0
+        before.check()
 
 
-def test_killed_after_its_success_it_stays_installed(bookworm: Host) -> None:
+@on_bookworm
+def test_killed_after_its_success_it_stays_installed(host: Host) -> None:
     """Only second names of old files are left then, and the next command removes them."""
-    before = Before(bookworm)
-    bookworm.put_in_killer()
+    before = Before(host)
+    host.put_in_killer()
     step = "os.remove /etc/pam.d/.sftp-mfa-web.sftp-mfa-before"
-    killed = bookworm.install(environment={"KILL_AT": step})
+    killed = host.install(environment={"KILL_AT": step})
     assert killed.returncode in {-9, 137}
-    until(lambda: not bookworm.root.path("/etc/pam.d/.sshd.sftp-mfa-before").exists(), "its end")
-    assert bookworm.root.path(DROP_IN).exists()
-    assert bookworm.sftp_mfa("uninstall").returncode == 0
+    until(lambda: not host.root.path("/etc/pam.d/.sshd.sftp-mfa-before").exists(), "its end")
+    assert host.root.path(DROP_IN).exists()
+    assert host.sftp_mfa("uninstall").returncode == 0
     before.check()

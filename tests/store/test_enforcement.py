@@ -1,6 +1,7 @@
 """Who must adopt MFA: members of groups, from a day on; in doubt everybody."""
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,16 @@ def test_groups_of_an_account_are_all_that_it_has() -> None:
     """Its first one and those that list it."""
     assert enforcement.groups_of("root") >= {"root"}
     assert "nogroup" in enforcement.groups_of("nobody")
+
+
+@pytest.mark.system
+def test_group_without_a_name_hides_none_behind_it() -> None:
+    """A number that nobody named, as after a group was deleted, is in no group and ends no list."""
+    with Path("/etc/passwd").open("a") as passwd, Path("/etc/group").open("a") as group:
+        passwd.write("leftover:x:54321:54321::/nonexistent:/bin/false\n")
+        group.write("still-there:x:54322:leftover\n")
+    assert enforcement.groups_of("leftover") == {"still-there"}
+    assert required("leftover", groups=("still-there",))
 
 
 def test_account_whose_groups_cannot_be_looked_up_must() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from harness.audit import told
+from harness.audit import events, told
 from harness.stores import (
     ROOT,
     Clock,
@@ -17,7 +17,7 @@ from harness.stores import (
 from sqlalchemy import text
 
 from store.access_tokens import Scope
-from store.audit import Event
+from store.audit import Actor, Event
 from store.decisions import (
     ChallengeKind,
     ChallengeRequired,
@@ -31,6 +31,7 @@ from store.opening import Store
 from store.sessions import Stage
 
 ALICE = "(SELECT id FROM accounts WHERE name = 'alice')"
+ACTOR = Actor("carol", Protocol.API, "198.51.100.9")
 MAKE_OVER = "UPDATE {} SET account_id = ALICE WHERE id = :id"
 TOKENS, SESSIONS = "UPDATE access_tokens SET", "UPDATE sessions SET"
 AUTHENTICATORS = "UPDATE totp_factors SET"
@@ -307,6 +308,38 @@ def test_account_that_was_deleted_shows_though_it_is_made_anew(store: Store, clo
         store.authentication.accept_password(attempt())
     assert problems(store) == ["the account was made a second time"]
     assert try_code(store, phone.code()) == Denied(Reason.NO_FACTOR)
+
+
+CHANGES = {
+    "issue": lambda store, _: store.access_tokens.issue("alice", "another", ACTOR),
+    "revoke": lambda store, made: store.access_tokens.revoke("alice", made["token"], ACTOR),
+    "revoke all": lambda store, _: store.access_tokens.revoke_all("alice", ACTOR),
+    "renew codes": lambda store, _: store.recovery_codes.renew("alice", ACTOR),
+    "delete codes": lambda store, _: store.recovery_codes.delete("alice", ACTOR),
+    "complete": lambda store, made: store.totp_factors.complete("alice", *made["spare"], ACTOR),
+    "delete": lambda store, made: store.totp_factors.delete("alice", made["phone"], ACTOR),
+    "delete all": lambda store, _: store.totp_factors.delete_all("alice", ACTOR),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_first_change_after_tampering_puts_it_on_record(
+    store: Store, clock: Clock, kind: str
+) -> None:
+    """Whichever it is, with who made it; else it would make what was put in look right."""
+    phone = enroll(store, clock)
+    _, token = store.access_tokens.issue("alice", "job", ROOT)
+    _, theirs = store.access_tokens.issue("mallory", "job", ROOT)
+    enrollment = store.totp_factors.begin("alice", "spare", ROOT)
+    spare = Phone(enrollment.factor.id, enrollment.secret.text(), clock)
+    write(store, MAKE_OVER.format("access_tokens"), id=theirs.id)
+    made = {"token": token.id, "phone": phone.id, "spare": (spare.id, spare.code())}
+    CHANGES[kind](store, made)
+    found = [row for row in events(store, "alice") if row.event == Event.TAMPERING_FOUND]
+    assert [(row.actor, row.address) for row in found] == [("carol", "198.51.100.9")]
+    assert store.recovery_codes.left("alice") == (10 if kind == "renew codes" else 0)
+    CHANGES[kind if kind in {"issue", "renew codes"} else "issue"](store, made)
+    assert told(store).count(Event.TAMPERING_FOUND) == 1
 
 
 # The way back

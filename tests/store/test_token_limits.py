@@ -6,6 +6,7 @@ import zlib
 from datetime import timedelta
 
 import pytest
+from harness.audit import events
 from harness.stores import ROOT, Clock, OpenStore, attempt
 
 from store.access_tokens import PREFIX
@@ -85,6 +86,21 @@ def test_token_of_another_account_is_not_revoked(store: Store) -> None:
     with pytest.raises(NotFoundError):
         store.access_tokens.revoke("bob", token.id, ROOT)
     assert len(store.access_tokens.list("alice")) == 1
+
+
+def test_all_tokens_of_an_account_are_revoked_at_once(store: Store) -> None:
+    """And told how many; neither those of others nor those that were revoked before."""
+    tokens = [store.access_tokens.issue("alice", f"job {n}", ROOT)[1] for n in range(3)]
+    secret, _ = store.access_tokens.issue("bob", "job", ROOT)
+    store.access_tokens.revoke("alice", tokens[0].id, ROOT)
+    assert store.access_tokens.revoke_all("alice", ROOT) == 2
+    assert store.access_tokens.revoke_all("alice", ROOT) == 0
+    assert store.access_tokens.revoke_all("nobody", ROOT) == 0
+    assert store.access_tokens.list("alice") == []
+    revoked = [row.factor_id for row in events(store, "alice") if row.event == "token_revoked"]
+    assert sorted(revoked) == sorted(token.id for token in tokens)
+    granted = store.authentication.check_token(attempt("bob"), secret)
+    assert isinstance(granted, Granted)
 
 
 def test_guess_at_the_api_is_one_line_in_the_log(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from scripts import completion, privileges
+from scripts import backup_commands, completion, privileges
 from scripts.command_line import config_option, guarded, load_settings, start_log
 from scripts.doctor.commands import doctor_command
 from scripts.installation.commands import install_command, uninstall_command
@@ -26,6 +26,9 @@ main.add_command(install_command)
 main.add_command(uninstall_command)
 main.add_command(doctor_command)
 main.add_command(completion.operate)
+main.add_command(backup_commands.back_up_command)
+main.add_command(backup_commands.restore_command)
+main.add_command(backup_commands.settle_command)
 
 
 @main.command("serve-pam")

@@ -53,6 +53,7 @@ class Event(StrEnum):
     KEY_ADDED = "key_added"
     KEY_RETIRED = "key_retired"
     AUDIT_PRUNED = "audit_pruned"
+    STORE_RESTORED = "store_restored"
     ONE_STRING_CLOSED = "one_string_closed"
     PASSWORD_GUESSES_STOPPED = "password_guesses_stopped"
     ACCOUNT_FORGOTTEN = "account_forgotten"

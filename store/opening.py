@@ -14,6 +14,7 @@ from store.housekeeping import Housekeeping
 from store.key_rotation import KeyRotation
 from store.password_throttle import PasswordThrottle
 from store.recovery_codes import RecoveryCodes
+from store.restoration import Restoration
 from store.sealing import Keyring
 from store.sessions import Sessions
 from store.settings import Settings
@@ -36,6 +37,7 @@ class Store:
     audit_log: AuditLog
     key_rotation: KeyRotation
     housekeeping: Housekeeping
+    restoration: Restoration
     units: UnitsOfWork
 
     def check(self) -> None:
@@ -73,5 +75,6 @@ def open_store(
         audit_log=AuditLog(units),
         key_rotation=KeyRotation(units, keyring),
         housekeeping=Housekeeping(units, settings),
+        restoration=Restoration(units, settings.totp),
         units=units,
     )

@@ -16,8 +16,9 @@ _DAYS = 2
 """If nobody removed them they would be of no use after that."""
 
 
-def make() -> dict[str, str]:
+def make(manager: ServiceManager) -> dict[str, str]:
     """Make them, with a random password each; the accounts' passwords by their names."""
+    remove(manager)
     remaining = [name for name in NAMES if _entry(name) is not None]
     if remaining:
         message = f"there is an account {remaining[0]}, not made by this command: remove it"

@@ -48,6 +48,17 @@ def of_machine(settings: sshd.Settings, *, opens_passwords: bool) -> Iterator[Ob
         )
 
 
+def of_port(port: int, *, is_ours: bool) -> Iterator[Obstacle]:
+    """Look whether an sshd of our own can have a port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            if not is_ours:
+                yield Obstacle(f"port {port} cannot be used ({error.strerror}): name another one")
+
+
 def of_everything() -> Iterator[Obstacle]:
     """Look at what every installation stands on."""
     for name in _SERVICES:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scripts.host.programs import ENVIRONMENT
-from scripts.installation import recovery, state
+from scripts.installation import state
 
 _DONE = b"done"
 
@@ -42,6 +42,8 @@ def main() -> int:
     """Wait, and put back what was left half-done."""
     if sys.stdin.buffer.read() == _DONE:
         return 0
+    from scripts.installation import recovery  # noqa: PLC0415 - large, and rarely needed
+
     with state.turn(waits=True):
         for line in recovery.recover(Path(sys.argv[1])):
             with suppress(OSError):  # nobody may be left to read it

@@ -74,6 +74,7 @@ def plan(wishes: Wishes) -> Plan:
         found += checks.of_machine(settings, opens_passwords=wishes.opens_passwords)
         wanted = changes.for_machine(version, settings)
     else:
+        found += checks.of_port(wishes.port, is_ours=before is not None)
         wanted = changes.for_own_sshd(version, settings, wishes.port)
     missing = [change for change in wanted if not change.is_there()]
     kept = [] if wishes.overwrites else [one for one in missing if _was_changed(one, before)]
@@ -143,7 +144,7 @@ def _change_and_prove(
 ) -> None:
     manager = service_manager()
     _start_helper(manager, settings, say)
-    passwords = accounts.make()
+    passwords = accounts.make(manager)
     subject = OwnSshd(wishes.port) if wishes.port is not None else MachinesSshd(planned.settings)
     let_in = subject.before(passwords, say)
     files.stage(planned.changes)

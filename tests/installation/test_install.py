@@ -157,6 +157,8 @@ def test_machine_that_takes_public_keys_only(host: Host) -> None:
 def test_sshd_of_our_own_on_its_port(host: Host) -> None:
     """The machine's sshd and PAM stack stay as they are; ours asks for codes, for SFTP only."""
     before = host.contents()
+    taken = host.install("--sftp-port", "22")
+    assert (taken.returncode, "port 22 cannot be used" in taken.stderr) == (1, True)
     done = host.install("--sftp-port", "2222")
     assert done.returncode == 0, done.stderr
     assert [line for line in PROVED if f"proved: {line}\n" in done.stdout] == list(PROVED)

@@ -11,10 +11,14 @@ from harness.accounts import Account, Accounts
 from harness.clients import CLIENTS, Client, Lftp, OpenSsh, Paramiko, Psftp, make_client
 from harness.pam import PamServices
 from harness.sshd import Sshd, StartSshd
+from xdist.remote import Producer
+from xdist.scheduler import LoadGroupScheduling
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+ONE_WORKER = "tests/containers/"
+"""They share a bed and change it: by one worker, or the others would wait for it."""
 NEEDS_SYSTEM = {"accounts", "pam_services", "postgres_cluster", "start_sshd", "syslog"}
 
 
@@ -30,6 +34,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if NEEDS_SYSTEM.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("system")
+
+
+class _Scheduling(LoadGroupScheduling):
+    """Each test goes to whoever is free (and xdist_group has no effect with this pytest)."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return ONE_WORKER if nodeid.startswith(ONE_WORKER) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadGroupScheduling:
+    """Schedule the tests."""
+    return _Scheduling(config, log)
 
 
 @pytest.fixture

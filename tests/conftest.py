@@ -17,8 +17,8 @@ from xdist.scheduler import LoadGroupScheduling
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-ONE_WORKER = "tests/containers/"
-"""They share a bed and change it: by one worker, or the others would wait for it."""
+ONE_WORKER = ("tests/containers/", "tests/service_units/")
+"""Each shares what takes long to make: by one worker, or the others would wait for it."""
 NEEDS_SYSTEM = {"accounts", "pam_services", "postgres_cluster", "start_sshd", "syslog"}
 
 
@@ -40,7 +40,7 @@ class _Scheduling(LoadGroupScheduling):
     """Each test goes to whoever is free (and xdist_group has no effect with this pytest)."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return ONE_WORKER if nodeid.startswith(ONE_WORKER) else nodeid
+        return next((part for part in ONE_WORKER if nodeid.startswith(part)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadGroupScheduling:

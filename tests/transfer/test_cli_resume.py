@@ -44,14 +44,20 @@ def parts(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name.endswith(".part")]
 
 
-def cut(host: Host, folder: Path, least: int, window: Window) -> None:
-    """Kill the server's session, once so many bytes are there."""
+def wait_for_part(folder: Path, least: int, window: Window) -> None:
+    """Wait until so many bytes are there."""
 
     def is_far() -> bool:
         assert window.child.isalive(), window.answer_all([]).screen
+        window.watch()
         return any(part.stat().st_size >= least for part in parts(folder))
 
     until(is_far, "a part of the file", 60)
+
+
+def cut(host: Host, folder: Path, least: int, window: Window) -> None:
+    """Kill the server's session, once so many bytes are there."""
+    wait_for_part(folder, least, window)
     for pid in descendants(host.sshd.process.pid):
         os.kill(pid, signal.SIGKILL)
 
@@ -147,11 +153,7 @@ def test_ctrl_c_leaves_a_part_to_go_on_with(
     _, traveller = alone
     right = fill(account.home / "large")
     window = traveller.terminal("get", traveller.server, "large")
-    until(
-        lambda: any(part.stat().st_size >= SIZE // 3 for part in parts(traveller.home)),
-        "a part",
-        60,
-    )
+    wait_for_part(traveller.home, SIZE // 3, window)
     window.child.sendintr()
     seen = window.answer_all([])
     assert seen.code == 130, seen.screen

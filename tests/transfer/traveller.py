@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,11 @@ class Window:
                 return None
         message = f"neither prompt nor end: {self.screen}{since}"
         raise TimeoutError(message)
+
+    def watch(self) -> None:
+        """Take what is shown, as a terminal does: a program that nobody watches has to wait."""
+        with suppress(pexpect.TIMEOUT, pexpect.EOF):
+            self.screen += self.child.read_nonblocking(65_536, timeout=0)
 
     def type(self, text: str) -> None:
         """Type a line."""

@@ -1,0 +1,137 @@
+"""The Debian package on clean systems: it comes, is upgraded and goes without a trace."""
+
+from collections.abc import Iterator
+
+import pytest
+from harness import packages, roots
+from harness.roots import Root
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+# What every package leaves: dpkg's own books, what it and useradd keep of the step before, the
+# compiled cache of the linker, and the log of what was done.
+_BOOKS = (
+    r"/var/lib/dpkg/|/var/log/|/var/cache/|/etc/(passwd|group|shadow|gshadow)-?|/etc/ld.so.cache"
+)
+_LIST = f"""
+find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp \\) -prune \\
+    -o -printf '%y %m %U:%G %p -> %l\\n' | grep -vE ' ({_BOOKS})' | sort
+find /etc -xdev -type f -exec sha256sum {{}} + | grep -vE '  ({_BOOKS})' | sort
+ls -A /run
+"""
+
+
+@pytest.fixture(params=roots.SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    """Run the test on each system."""
+    return str(request.param)
+
+
+@pytest.fixture
+def clean(suite: str) -> Iterator[Root]:
+    """Run a clean system without a service manager, as an image is made."""
+    package, following = packages.built(suite), packages.following(suite)
+    with roots.debian(suite, network=True, shared=[package.parent, following.parent]) as root:
+        yield root
+
+
+def configure(root: Root) -> None:
+    """Do what an operator does before `sftp-mfa install`, by hand."""
+    root.run("cp", "/usr/share/sftp-mfa/config.example.toml", "/etc/sftp-mfa/config.toml")
+    root.run("sftp-mfa", "upgrade-store")
+
+
+def test_comes_and_goes_without_a_trace(clean: Root, suite: str) -> None:
+    """Installed, used, upgraded, removed and purged, it leaves all files as they were."""
+    before = clean.shell(_LIST).splitlines()
+    packages.install(clean, packages.built(suite))
+    assert "User" not in clean.shell("cat /etc/pam.d/sshd /etc/ssh/sshd_config.d/* || :")
+    untouched = [line for line in clean.shell(_LIST).splitlines() if "/etc/ssh" in line]
+    assert untouched == [line for line in before if "/etc/ssh" in line]
+    assert clean.run("sftp-mfa", "check-config", check=False).stderr == (
+        "error: /etc/sftp-mfa/config.toml: No such file or directory\n"
+    )
+    configure(clean)
+    assert "good" in clean.run("sftp-mfa", "check-config").stdout
+    clean.run("sftp-mfa-admin", "list-users")
+    packages.install(clean, packages.following(suite))
+    assert "good" in clean.run("sftp-mfa", "check-config").stdout
+    clean.run("dpkg", "--remove", "sftp-mfa")
+    assert clean.path("/var/lib/sftp-mfa/store.db").exists(), "only a purge loses factors"
+    assert clean.path("/etc/sftp-mfa/store.keys").exists(), "only a purge loses keys"
+    assert not clean.path("/usr/lib/sftp-mfa").exists(), "something was written between the files"
+    clean.run("dpkg", "--purge", "sftp-mfa")
+    assert clean.shell(_LIST).splitlines() == before
+
+
+def test_asks_nothing_and_starts_nothing(clean: Root, suite: str) -> None:
+    """Nothing of it runs, and no unit of it is started at boot, until it is configured."""
+    packages.install(clean, packages.built(suite))
+    assert "/sftp-mfa/bin/" not in clean.shell("ps -eo args")
+    assert clean.shell("find /etc/systemd -name 'sftp-mfa*'") == ""
+    assert clean.shell("stat -c '%U:%G %a' /run/sftp-mfa /var/lib/sftp-mfa") == (
+        "root:root 755\nsftp-mfa:sftp-mfa 700\n"
+    )
+    assert clean.shell("getent group sftp-mfa-breakglass").endswith(":\n")
+
+
+def test_environment_is_whole_and_its_own(clean: Root, suite: str) -> None:
+    """It knows no place that it was built in, has no pip, and is compiled throughout."""
+    packages.install(clean, packages.built(suite))
+    place = "/usr/lib/sftp-mfa"
+    built_in = clean.shell(
+        f"grep -rlE '/tmp/|debian/environment' {place}/bin {place}/pyvenv.cfg || :"
+    )
+    assert built_in == ""
+    assert (
+        clean.shell(f"find {place} -path '*-packages/pip' -o -path '*-packages/setuptools'") == ""
+    )
+    assert clean.shell(f"head -1 {place}/bin/sftp-mfa") == f"#!{place}/bin/python -IB\n"
+    script = "import sys, cryptography; print(cryptography.__cached__, sys.prefix)"
+    cached, prefix = clean.run(f"{place}/bin/python", "-I", "-c", script).stdout.split()
+    assert clean.path(cached).exists()
+    assert prefix == place
+    clean.run("dpkg", "--verify", "sftp-mfa")
+
+
+def test_is_not_removed_while_a_pam_service_needs_it(clean: Root, suite: str) -> None:
+    """A PAM line whose module is gone lets nobody in; the operator is told which file has it."""
+    packages.install(clean, packages.built(suite))
+    clean.write("/etc/pam.d/other-door", "auth required pam_sftp_mfa.so password\n")
+    refused = clean.run("dpkg", "--remove", "sftp-mfa", check=False)
+    assert refused.returncode != 0
+    assert "\n/etc/pam.d/other-door\n" in refused.stderr
+    clean.run("sftp-mfa", "--version")
+    assert clean.shell("find /usr/lib -name pam_sftp_mfa.so")
+    clean.write("/etc/pam.d/other-door", "# auth required pam_sftp_mfa.so password\n")
+    clean.run("dpkg", "--remove", "sftp-mfa")
+    assert clean.shell("find /usr/lib -name pam_sftp_mfa.so") == ""
+
+
+def test_upgrade_that_the_store_cannot_follow_says_so_and_goes_on_later(
+    clean: Root, suite: str
+) -> None:
+    """What is left to do is told, and done once the store is there again."""
+    packages.install(clean, packages.built(suite))
+    configure(clean)
+    clean.shell("mv /etc/sftp-mfa/store.keys /etc/sftp-mfa/elsewhere")
+    refused = clean.run("dpkg", "--install", packages.following(suite), check=False)
+    assert refused.returncode != 0
+    assert "store.keys is missing" in refused.stderr
+    assert "dpkg --configure sftp-mfa" in refused.stderr
+    clean.shell("mv /etc/sftp-mfa/elsewhere /etc/sftp-mfa/store.keys")
+    configured = clean.run("dpkg", "--configure", "sftp-mfa").stdout
+    assert f"the store now has schema {packages.NEXT_SCHEMA}" in configured
+
+
+def test_lintian_finds_no_error() -> None:
+    """Of what is ours: the wheels' thousands of files are left out, for they take a minute."""
+    package = packages.built("bookworm")
+    with roots.debian("bookworm-build", shared=[package.parent]) as root:
+        root.run("dpkg-deb", "--raw-extract", package, "/unpacked")
+        root.shell(
+            "cd /unpacked; rm -r usr/lib/sftp-mfa/lib; sed -i '\\,/lib/python,d' DEBIAN/md5sums"
+        )
+        root.run("dpkg-deb", "--build", "/unpacked", f"/{package.name}")
+        found = root.run("lintian", "--fail-on=error", f"/{package.name}", check=False)
+        assert found.returncode == 0, found.stdout

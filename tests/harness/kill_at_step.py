@@ -29,6 +29,7 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
         os.close(descriptor)
     wanted = os.environ.get("KILL_AT")
     if wanted and wanted in step:
+        del os.environ["KILL_AT"]  # what follows are steps, too
         if "KILL_ALL" in os.environ:
             children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
             for child in children.split():

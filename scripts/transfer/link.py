@@ -73,7 +73,8 @@ class Link:
         environment = _take_token()
         how = settings.resolve(self.server, self.config, self.identities)
         place = f"{how.user}@{how.typed}" + (f":{how.port}" if how.port != 22 else "")  # noqa: PLR2004
-        credentials = Credentials(Terminal(may_ask=not self.batch), self._token(environment, place))
+        may_ask = not self.batch and not how.is_on("batchmode", default=False)
+        credentials = Credentials(Terminal(may_ask=may_ask), self._token(environment, place))
         results = Results(self.as_json, self.quiet, self._progress())
         names = PartNames(f"{how.user}@{how.host}:{how.port}")
         options = Options(names, results, local.umask(), **chosen)

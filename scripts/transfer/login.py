@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncssh
@@ -187,8 +187,7 @@ async def logged_in(
 ) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """Log in once, for everything that is to be done; `seconds` is how long a server may be silent.
 
-    Raises TransferError. What happens in the body is cut off, with a network error, as soon as the
-    connection is lost.
+    Raises TransferError.
     """
     logging.getLogger("asyncssh").setLevel(logging.CRITICAL)  # errors are told once, by us
     trust = known_hosts.load(settings)
@@ -199,7 +198,7 @@ async def logged_in(
         policy = settings.text("stricthostkeychecking", "ask").lower()
         await _confirm(trust, unknown.key, policy, credentials.terminal)
         client = _Client(settings, credentials)
-        connection = await _connect(settings, client, known_hosts.load(settings), seconds)
+        connection = await _connect(settings, client, replace(trust, keys=(unknown.key,)), seconds)
     try:
         yield connection
     finally:

@@ -31,6 +31,8 @@ class Settings:
     """Algorithms that the configuration sets, by option."""
     typed: str
     """The host as it was typed."""
+    config: Path | None = None
+    """The file that was read in place of the usual ones."""
 
     def text(self, name: str, default: str = "") -> str:
         """Return an option's first value; OpenSSH's `none` is the default."""
@@ -53,6 +55,7 @@ class Settings:
         if jump:  # as OpenSSH does it
             first, _, last = jump.rpartition(",")
             via = ["-J", first] if first else []
+            via += ["-F", str(self.config)] if self.config else []
             host = f"[{self.host}]" if ":" in self.host else self.host
             return ["ssh", *via, "-W", f"{host}:{self.port}", "--", *_destination(last)]
         command = self.text("proxycommand")
@@ -87,6 +90,7 @@ def resolve(target: Target, config: Path | None, identities: tuple[Path, ...]) -
         options=options,
         chosen=chosen,
         typed=target.host,
+        config=config,
     )
 
 

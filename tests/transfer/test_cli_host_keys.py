@@ -214,6 +214,13 @@ def test_policy_of_the_configuration(
     assert traveller.run("ls", traveller.server, SFTP_MFA_TOKEN=token).code == code
 
 
+def test_confirmed_key_that_cannot_be_kept(account: Account, traveller: Traveller) -> None:
+    """With /dev/null as known_hosts it is good for this once."""
+    traveller.config.write_text("UserKnownHostsFile /dev/null\n")
+    seen = traveller.type("ls", traveller.server, answers=["yes", account.password])
+    assert seen.code == 0, seen.screen
+
+
 def test_alias_of_the_host_key(host: Host, traveller: Traveller, token: str) -> None:
     """HostKeyAlias is what the host is looked up as."""
     traveller.known_hosts.write_text(f"archive {host.sshd.public_key}\n")

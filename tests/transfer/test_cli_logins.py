@@ -304,3 +304,33 @@ def test_proxy_command_leads_there_and_gets_no_token(
     seen = traveller.run("get", traveller.server, "report.pdf", SFTP_MFA_TOKEN=token)
     assert is_in(traveller, seen, report), seen.screen
     assert token not in (traveller.home / "environment").read_text()
+
+
+def test_jump_host(
+    host: Host, traveller: Traveller, account: Account, report: bytes, tmp_path: Path
+) -> None:
+    """ProxyJump leads there by way of another host; ssh itself logs in to that."""
+    key = give_key(account, tmp_path / "keys")[1]
+    jump = f"{account.name}@localhost:{host.sshd.port}"
+    with traveller.known_hosts.open("a") as known:
+        known.write(f"[localhost]:{host.sshd.port} {host.sshd.public_key}\n")
+    traveller.config.write_text(
+        f"Host inner\n  HostName {host.sshd.host}\n  Port {host.sshd.port}\n"
+        f"  User {account.name}\n  ProxyJump {jump}\n  IdentityFile none\n"
+        f"Host localhost\n  IdentityFile {key}\n"
+        f"Host *\n  UserKnownHostsFile {traveller.known_hosts}\n"
+    )
+    token = host.installation.issue_token(account.name).text()
+    seen = traveller.run("get", "inner", "report.pdf", SFTP_MFA_TOKEN=token)
+    assert is_in(traveller, seen, report), seen.screen
+    assert host.installation.reasons(account.name) == ["token_accepted"]
+
+
+def test_batch_asks_nothing(traveller: Traveller) -> None:
+    """By the option, or by BatchMode of the configuration."""
+    seen = traveller.type("ls", "--batch", traveller.server)
+    assert (seen.code, seen.prompts, "give a token" in seen.error) == (3, (), True)
+    with traveller.config.open("a") as config:
+        config.write("BatchMode yes\n")
+    seen = traveller.type("ls", traveller.server)
+    assert (seen.code, seen.prompts) == (3, ())

@@ -73,4 +73,3 @@ def run_example(
     child.close()
     assert child.exitstatus == 0, f"{line}\n{shown}"
     return shown
-

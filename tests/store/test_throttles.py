@@ -228,3 +228,10 @@ def test_lock_of_one_string_answers_lasts_as_long_as_it_says(
     assert not matches(attempt(), phone.code())
     clock.move(24 * HOUR - 1)
     assert matches(attempt(), phone.code())
+
+
+def test_guess_taken_back_leaves_everything_else_as_it_was() -> None:
+    """Also when the gate last closed: a clock that is set back must find it closed."""
+    policy = Settings().password_throttle.account
+    state = LockState(3, 2, 1_000)
+    assert undone(after_wrong(state, None, 2_000, policy), policy) == state

@@ -690,13 +690,14 @@ class Sequences(RuleBasedStateMachine):
     def list_accounts(self) -> None:
         """Compare lists of accounts."""
         accounts = self.store.accounts
-        for listed, expected in [
+        lists: list[tuple[list[Any], Callable[[Account], object]]] = [
             (accounts.list(), lambda account: account.met),
             (accounts.list(adopted=True), lambda account: account.active),
             (accounts.list(adopted=False), lambda account: account.met and not account.active),
             (accounts.list(locked=True), lambda account: account.codes.wait(self.now)),
             (accounts.list(barred=True), lambda account: account.barred),
-        ]:
+        ]
+        for listed, expected in lists:
             names = [name for name in sorted(NAMES) if expected(self.accounts[name])]
             assert [state.name for state in listed] == names
 
@@ -754,8 +755,13 @@ def test_store_and_model_decide_alike(bed: Bed) -> None:
     """Whatever is done in whichever order, the store decides as the model does."""
     wanted = os.environ.get("SFTP_MFA_MODEL_EXAMPLES")
     few = 60 if bed.is_sqlite else 20
+
+    class OnThisBed(Sequences):
+        def __init__(self) -> None:
+            super().__init__(bed)
+
     run_state_machine_as_test(
-        lambda: Sequences(bed),
+        OnThisBed,
         settings=settings(
             max_examples=int(wanted) if wanted else few,
             stateful_step_count=50,

@@ -159,7 +159,7 @@ def test_sshd_that_makes_this_machine_wait(host: Host) -> None:
     """After refused logins sshd does not talk with 127.0.0.1 for a while; the proof is not hit."""
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda _: host.gets_in("ann", "wrong"), range(6)))
-    with pytest.raises(AssertionError, match="(closed|reset) by 127.0.0.1|Not allowed"):
+    with pytest.raises(AssertionError, match=r"(closed|reset) by 127\.0\.0\.1|Not allowed"):
         host.gets_in("ann")
     done = host.install()
     assert done.returncode == 0, done.stderr

@@ -76,7 +76,7 @@ class PasswordCheck:
     def _check(self, typed: str, password: Secret, address: str, door: Protocol) -> Checked:
         known = canonical_name(typed)
         name = known or typed
-        wait = self._store.password_throttle.enter(name, address)
+        wait = self._store.password_throttle.enter(name, address, door)
         if wait:
             return Checked(Finding.NOT_NOW, name, wait)
         generation = self._store.sessions.generation(name)

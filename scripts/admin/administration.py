@@ -200,6 +200,9 @@ class Administration(Protocol):
     def unbar(self, account: str) -> None:
         """Let a barred account in again."""
 
+    def forget(self, account: str) -> None:
+        """Take authenticators, recovery codes, tokens and sessions from an account, for good."""
+
     def tokens(self, account: str) -> Sequence[AccessToken]:
         """List the tokens that are not revoked, the newest first."""
 

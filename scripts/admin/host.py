@@ -109,6 +109,10 @@ class HostAdministration:
         """Unbar."""
         self._store.accounts.unbar(account, self._actor)
 
+    def forget(self, account: str) -> None:
+        """Forget."""
+        self._store.accounts.forget(account, self._actor)
+
     def tokens(self, account: str) -> Sequence[AccessToken]:
         """List tokens."""
         return [_as(AccessToken, token) for token in self._store.access_tokens.list(account)]

@@ -18,6 +18,7 @@ _COMMANDS = LazyCommands(
         "unlock-user": "scripts.admin.users:unlock",
         "bar-user": "scripts.admin.users:bar",
         "unbar-user": "scripts.admin.users:unbar",
+        "forget-user": "scripts.admin.users:forget",
         "report-adoption": "scripts.admin.users:report_adoption",
         "list-sessions": "scripts.admin.sessions:list_sessions",
         "end-session": "scripts.admin.sessions:end_session",

@@ -96,6 +96,10 @@ class RestAdministration:
         """Unbar."""
         self._call("POST", _of(account, "unbar"), Account)
 
+    def forget(self, account: str) -> None:
+        """Forget."""
+        self._call("POST", _of(account, "forget"), Account)
+
     def tokens(self, account: str) -> Sequence[AccessToken]:
         """List tokens."""
         return self._all(_of(account, "auth-factors/access-tokens"), AccessToken)

@@ -69,6 +69,22 @@ def unbar(user: str | None, source: Source | None, wanted: Wanted) -> None:
     act_on(lambda road, account: road.unbar(account), "{} may come in again.", user, source, wanted)
 
 
+@click.command("forget-user")
+@bulk
+@administers
+def forget(user: str | None, source: Source | None, wanted: Wanted) -> None:
+    """Take all factors and sessions from an account, whose owner left: the name may go to another.
+
+    What happened stays in the audit, and a bar stays.
+
+    \b
+    Examples:
+      sftp-mfa-admin forget-user leaver
+      sftp-mfa-admin forget-user --from-file leavers.txt
+    """
+    act_on(lambda road, account: road.forget(account), "Forgot {}.", user, source, wanted)
+
+
 @click.command("show-user")
 @user_argument
 @one_form

@@ -155,7 +155,7 @@ def test_guessing_is_slowed_for_the_account_and_says_for_how_long(
     """After ten wrong passwords not even the right one is looked at, through any way in."""
     throttle = rest_host.installation.store.password_throttle
     for _ in range(10):
-        assert throttle.enter(account.name, "192.0.2.200") == 0
+        assert throttle.enter(account.name, "192.0.2.200", Protocol.API) == 0
     for answer in (
         log_in(client, account.name, account.password),
         client.basic(account.name, account.password).get("/users/me"),

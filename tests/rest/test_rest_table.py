@@ -119,6 +119,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "POST /users/{id}/unlock": administrators(fresh(200)),
     "POST /users/{id}/bar": administrators(fresh(200)),
     "POST /users/{id}/unbar": administrators(fresh(200)),
+    "POST /users/{id}/forget": administrators(fresh(200)),
     "GET /users/{id}/sessions": own(free(200), free(200)),
     "DELETE /users/{id}/sessions": own(free(204), free(204)),
     "DELETE /users/{id}/sessions/{sessionId}": own(free(204), free(204)),

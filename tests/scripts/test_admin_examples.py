@@ -29,9 +29,10 @@ def code_for(shown: str) -> str:
 def names(desk: Desk, accounts: Accounts, folder: Path) -> dict[str, str]:
     """Have what the examples name, and say what it is called here."""
     installation = desk.host.installation
-    made = {name: accounts.make().name for name in ("alice", "backup", "mallory")}
+    made = {name: accounts.make().name for name in ("alice", "backup", "leaver", "mallory")}
     phone = installation.enroll(made["alice"])
-    installation.issue_token(made["backup"])
+    for name in ("backup", "leaver"):
+        installation.issue_token(made[name])
     (token,) = installation.store.access_tokens.list(made["backup"])
     attempt = Attempt(made["alice"], Protocol.WEB, "192.0.2.1")
     _, session = installation.store.sessions.begin(attempt, Stage.FULL, "a browser")

@@ -40,6 +40,7 @@ WRITES = {
     "unlock-user": ["{user}"],
     "bar-user": ["{user}"],
     "unbar-user": ["{user}"],
+    "forget-user": ["{user}"],
     "end-session": ["{user}", "{session}"],
 }
 

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from store.decisions import Protocol
 from web_admin.broker_wire import Verdict
 from web_admin.pages.sign_in import EXPIRED
 from web_admin.routes import Answer, Need, Page, Redirect, Route
@@ -19,7 +20,7 @@ def submit(visit: Visit) -> Answer:
     if not new.value or new != visit.secret("new_password_again"):
         return _page(visit, "differ", status=400)
     account, store = visit.me.account, visit.site.store
-    wait = store.password_throttle.enter(account, visit.address)
+    wait = store.password_throttle.enter(account, visit.address, Protocol.WEB)
     if wait:
         return _page(visit, "not_now", wait=wait, status=429)
     old = visit.secret("password")

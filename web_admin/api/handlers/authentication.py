@@ -71,7 +71,7 @@ def log_out(call: Call) -> Reply:
 def change_password(call: Call, given: PasswordChange) -> Reply:
     """Change it by the machine's own rules; sessions but this one end."""
     account, store = call.caller.account, call.store
-    wait = store.password_throttle.enter(account, call.address)
+    wait = store.password_throttle.enter(account, call.address, Protocol.API)
     if wait:
         raise Problem(Code.TOO_MANY_REQUESTS, retry_after=wait)
     old, new = Secret.of(given.old_password), Secret.of(given.new_password)

@@ -46,6 +46,12 @@ def unbar(call: Call, account: str) -> Reply:
     return show(call, account)
 
 
+def forget(call: Call, account: str) -> Reply:
+    """Take from the account all that it holds."""
+    call.store.accounts.forget(account, call.actor)
+    return show(call, account)
+
+
 def adoption(call: Call) -> Reply:
     """Count who has adopted MFA."""
     found = call.store.accounts.adoption()
@@ -105,6 +111,15 @@ ENDPOINTS = (
         "/users/{id}/unbar",
         unbar,
         "Let a barred account in again",
+        Who.ADMINISTRATOR,
+        Account,
+        proof=Proof.FRESH,
+    ),
+    Endpoint(
+        "POST",
+        "/users/{id}/forget",
+        forget,
+        "Take all factors and sessions from an account whose owner left",
         Who.ADMINISTRATOR,
         Account,
         proof=Proof.FRESH,

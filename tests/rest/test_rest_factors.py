@@ -138,22 +138,6 @@ def test_an_administrator_looks_after_others_and_stands_in_the_audit(
     assert {event["actor"] for event in events} == {administrator.name}
     assert events[2]["factorId"] == made.json["id"]
     assert boss.get("/users/nobody-of-that-name").status == 404
-
-
-def test_an_account_whose_owner_left_is_forgotten(
-    client: Client, account: Account, administrator: Account, rest_host: WebHost
-) -> None:
-    """Whoever is given the name next inherits nothing; what happened stays known."""
-    rest_host.installation.enroll(account.name)
-    rest_host.installation.issue_token(account.name)
-    boss = client.log_in(administrator)
-    forgotten = boss.post(f"/users/{account.name}/forget")
-    assert (forgotten.status, forgotten.json["adoptedAt"]) == (200, None)
-    for kind in ("totp", "access-tokens"):
-        assert boss.get(f"/users/{account.name}/auth-factors/{kind}").json["items"] == []
-    events = boss.get(f"/audit-events?account={account.name}&event=account_forgotten").json
-    assert [event["actor"] for event in events["items"]] == [administrator.name]
-    assert boss.get(f"/audit-events?account={account.name}&event=token_issued").json["items"]
     assert boss.get("/audit-events?account=nobody-of-that-name").status == 404
     again = client.log_in(account)
     assert user.get("/users/me").code == "session_invalid"
@@ -185,3 +169,19 @@ def test_names_are_printable(client: Client, account: Account, name: str) -> Non
     """A name that nobody could read, or that would turn a line around, is refused."""
     answer = client.log_in(account).post(TOKENS, {"name": name})
     assert answer.status in {400, 422}
+
+
+def test_an_account_whose_owner_left_is_forgotten(
+    client: Client, account: Account, administrator: Account, rest_host: WebHost
+) -> None:
+    """Whoever is given the name next inherits nothing; what happened stays known."""
+    rest_host.installation.enroll(account.name)
+    rest_host.installation.issue_token(account.name)
+    boss = client.log_in(administrator)
+    forgotten = boss.post(f"/users/{account.name}/forget")
+    assert (forgotten.status, forgotten.json["adoptedAt"]) == (200, None)
+    for kind in ("totp", "access-tokens"):
+        assert boss.get(f"/users/{account.name}/auth-factors/{kind}").json["items"] == []
+    events = boss.get(f"/audit-events?account={account.name}&event=account_forgotten").json
+    assert [event["actor"] for event in events["items"]] == [administrator.name]
+    assert boss.get(f"/audit-events?account={account.name}&event=token_issued").json["items"]

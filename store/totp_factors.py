@@ -220,7 +220,8 @@ def delete_all_of(work: UnitOfWork, owner: Account, actor: Actor) -> int:
         rows = _DELETE_ALL.all(work.connection, {"account": owner.id})
         for row in rows:
             work.record(owner, Entry(Event.TOTP_DELETED, actor, factor_id=row.id))
-        if rows:
+        # Also where somebody else has deleted them: the account must not go on to need a code.
+        if rows or owner.adopted_at is not None:
             _after_removal(work, owner, actor)
     return len(rows)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import audit, integrity
@@ -28,6 +28,11 @@ _INSERT_ACCOUNT = Statement(
 )
 _UPDATE_ACCOUNT = Statement(update(accounts).where(accounts.c.id == bindparam("account_id")))
 _INSERT_EVENT = Statement(insert(audit_events).inline())
+_LAST_EVENT = Statement(
+    select(func.max(audit_events.c.sequence).label("sequence")).where(
+        audit_events.c.account_id == bindparam("account")
+    )
+)
 _SELECT_KEYS = Statement(select(sealed_keys))
 
 AUDIT_KEY = "audit"
@@ -130,12 +135,19 @@ class UnitOfWork:
         return account
 
     def account_as_found(self, name: str) -> tuple[Account, bool] | None:
-        """Lock an account's row whoever wrote it; tell whether that was the store."""
+        """Lock an account's row whoever wrote it; tell whether it is as the store left it.
+
+        One that was put back as it was earlier is not. Its chain goes on behind its last event.
+        """
         row = self._lock(name)
         if row is None:
             return None
         account = self._accounts[name] = account_of(row)
-        return account, hmac.compare_digest(row.mac, account.mac(self.keys[ROWS_KEY]))
+        is_proven = hmac.compare_digest(row.mac, account.mac(self.keys[ROWS_KEY]))
+        last: Row = _LAST_EVENT.one(self.connection, {"account": account.id})
+        if last.sequence is not None and last.sequence != account.audit_sequence:
+            account.audit_sequence, is_proven = last.sequence, False
+        return account, is_proven
 
     def _lock(self, name: str) -> Row | None:
         row = LOCK_ACCOUNT.one(self.connection, {"name": name})

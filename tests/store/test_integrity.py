@@ -256,6 +256,18 @@ def test_deleted_authenticator_shows_and_lets_nobody_in(store: Store, clock: Clo
     assert problems(store) == ["factors or recovery codes were added, removed or put back"]
 
 
+@pytest.mark.parametrize("groups", [(), ("staff",)], ids=["free", "enforced"])
+def test_deleted_authenticator_lets_nobody_in_where_grace_is_on(
+    open_store: OpenStore, clock: Clock, groups: tuple[str, ...]
+) -> None:
+    """Neither the password alone does, nor a new authenticator that it would open the way to."""
+    store = open_store(grace={"seconds": 60}, enforcement={"groups": groups})
+    enroll(store, clock)
+    assert write(store, "DELETE FROM totp_factors")
+    password = store.authentication.accept_password(attempt())
+    assert password == ChallengeRequired(ChallengeKind.CODE)
+
+
 def test_revoked_token_that_is_put_back_shows(own_tables: Store) -> None:
     """With the row as it was: who has a copy of the database may have it."""
     store = own_tables
@@ -356,6 +368,45 @@ def test_account_that_was_changed_can_be_used_again_once_it_is_forgotten(
     assert Event.TAMPERING_FOUND in told(store)
     assert try_code(store, phone.code()) == Denied(Reason.NO_FACTOR)
     assert isinstance(try_code(store, enroll(store, clock).code()), Granted)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM totp_factors",
+        "UPDATE accounts SET adopted_at = NULL WHERE id = ALICE",
+        "UPDATE accounts SET adopted_at = 5 WHERE name = 'bob'",
+        "UPDATE accounts SET audit_sequence = 1 WHERE id = ALICE",
+    ],
+)
+def test_forgotten_account_starts_anew_whatever_was_changed(
+    store: Store, clock: Clock, change: str
+) -> None:
+    """Its factors were deleted, or it was made to have some, or its chain to end elsewhere."""
+    enroll(store, clock)
+    store.authentication.refuse_password(attempt("bob"))
+    assert write(store, change)
+    name = "bob" if "bob" in change else "alice"
+    store.accounts.forget(name, ROOT)
+    granted = Granted(Reason.MFA_NOT_ADOPTED)
+    assert store.authentication.accept_password(attempt(name)) == granted
+    assert isinstance(try_code(store, enroll(store, clock, name).code(), name), Granted)
+    found = [row for row in events(store, name) if row.event == Event.TAMPERING_FOUND]
+    assert len(found) == 1
+
+
+def test_account_that_was_put_back_can_be_forgotten(own_tables: Store, clock: Clock) -> None:
+    """Its row is one that the store wrote, but its chain has gone on since; that stays to be seen."""
+    store = own_tables
+    enroll(store, clock)
+    write(store, "CREATE TABLE kept AS SELECT * FROM accounts WHERE id = ALICE")
+    store.authentication.refuse_password(attempt())
+    back = ", ".join(f"{name} = kept.{name}" for name in ("audit_sequence", "audit_digest", "mac"))
+    assert write(store, f"UPDATE accounts SET {back} FROM kept WHERE accounts.id = kept.id")
+    store.accounts.forget("alice", ROOT)
+    assert Event.TAMPERING_FOUND in told(store)
+    assert isinstance(try_code(store, enroll(store, clock).code()), Granted)
+    assert problems(store)
 
 
 def test_forgotten_account_has_nothing_of_what_it_had(store: Store, clock: Clock) -> None:

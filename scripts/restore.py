@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from scripts.service_child import as_service
 from store.audit import Actor
 from store.clock import system_clock, system_randomness
 from store.decisions import Protocol
-from store.errors import RequestError
+from store.errors import RequestError, TamperedError
 from store.opening import Store, open_store
 from store.sealing import Keyring, read_keys, replace_key_file
 from store.settings import Settings, load
@@ -55,6 +56,7 @@ def restore(
             settings, lambda: _prepare(settings, beside, new_keys, force, revoke_tokens)
         )
         _refuse_while_used(store)  # anew: the preparation may have taken a while
+        kept_keys = _keep_keys(key_file, keys)
         new_keys.replace(key_file)
         kept = _exchange(store, beside)
     finally:
@@ -63,6 +65,8 @@ def restore(
     yield f"restored {store} as it was {_made_at(folder)}"
     if kept is not None:
         yield f"what was there is kept as {kept}"
+    if kept_keys is not None:
+        yield f"its keys, without which it is worth nothing, are kept as {kept_keys}"
     yield from said.splitlines()
     yield from _warnings(revoke_tokens=revoke_tokens)
     yield f"{config} stays as it is; the backup's is {folder / CONFIG}"
@@ -180,6 +184,11 @@ def _settle(store: Store, *, revoke_tokens: bool) -> str:
         f"recovery codes ended, since used ones would be good again: {settled.recovery_codes}",
         "sessions and graces ended: all",
     ]
+    if settled.tampered:
+        lines.append(
+            f"accounts that somebody else has changed, and that stay refused: {settled.tampered} "
+            "(`sftp-mfa-admin verify-audit-log` names them)"
+        )
     if revoke_tokens:
         lines.append(f"access tokens revoked: {_revoke_tokens(store)}")
     return "\n".join(lines)
@@ -189,17 +198,31 @@ def _revoke_tokens(store: Store) -> int:
     revoked = 0
     after = ""
     while page := store.accounts.list(after=after):
-        revoked += sum(store.access_tokens.revoke_all(one.name, _ROOT) for one in page)
+        for one in page:
+            with suppress(TamperedError):  # refused, and their tokens with them
+                revoked += store.access_tokens.revoke_all(one.name, _ROOT)
         after = page[-1].name
     return revoked
+
+
+def _keep_keys(key_file: Path, keys: dict[str, bytes]) -> Path | None:
+    """Keep other keys than those that come: the store that was there opens with no others."""
+    if not key_file.exists() or read_keys(key_file) == keys:
+        return None
+    kept = key_file.with_name(f"{key_file.name}.before-{_now()}")
+    os.link(key_file, kept)
+    return kept
+
+
+def _now() -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
 
 def _exchange(store: Path, beside: Path) -> Path | None:
     """Put it in the store's place; the one of before and its logs move aside together."""
     kept = None
     if store.exists():
-        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        kept = store.with_name(f"{store.name}.before-{now}")
+        kept = store.with_name(f"{store.name}.before-{_now()}")
         for end in ("", *_LOGS):
             old = store.with_name(store.name + end)
             if old.exists():

@@ -6,11 +6,12 @@ from sqlalchemy import bindparam, select
 
 from store import holdings, otp, totp_factors
 from store.audit import Actor, Entry, Event
+from store.errors import TamperedError
 from store.schema import SYSTEM_ACCOUNT, accounts
 from store.sessions import end_sessions
 from store.settings import TotpSettings
 from store.statements import Statement
-from store.unit_of_work import UnitOfWork, UnitsOfWork
+from store.unit_of_work import ROWS_KEY, UnitOfWork, UnitsOfWork
 
 _BATCH = 500
 _NEXT = Statement(
@@ -28,6 +29,8 @@ class Settled:
     authenticators: int = 0
     """Whose codes of now and before count no more."""
     recovery_codes: int = 0
+    tampered: int = 0
+    """Accounts that were left as they are: nobody gets in with them until they are forgotten."""
 
 
 class Restoration:
@@ -62,12 +65,17 @@ class Restoration:
         return settled
 
     def _settle_account(self, work: UnitOfWork, name: str, actor: Actor, settled: Settled) -> None:
-        account = work.account(name)
+        try:
+            account = work.account(name)
+        except TamperedError:
+            settled.tampered += 1
+            return
         if account is None:
             return
         step = otp.step_at(work.now) + self._settings.window
         for row in totp_factors.ACTIVE_OF.all(work.connection, {"account": account.id}):
-            totp_factors.require_proven(work, name, row)
+            if not totp_factors.is_proven(work.keys[ROWS_KEY], name, row):
+                continue  # it lets nobody in; all else of the account must be settled
             settled.authenticators += totp_factors.use_step(work, account, row, step)
         with holdings.changed(work, account, actor):
             codes = holdings.delete_codes(work.connection, account)

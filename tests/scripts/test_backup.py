@@ -14,6 +14,7 @@ from harness.installation import Device, Installation
 
 from store.audit_log import Filter
 from store.decisions import Attempt, Denied, Granted, Protocol, Reason
+from store.errors import TamperedError
 from store.secret import Secret
 
 pytestmark = pytest.mark.system
@@ -210,14 +211,7 @@ def test_backup_whose_audit_was_changed_is_restored_by_force_only_with_words(
     """A backup that was edited, and its manifest too, is found by what only the store can write."""
     enroll(host)
     back_up(host, folder)
-    with closing(sqlite3.connect(folder / "store.db", isolation_level=None)) as database:
-        database.execute("DELETE FROM audit_events WHERE event = 'totp_completed'")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    made = subprocess.run(
-        ["sha256sum", folder / "store.db"], capture_output=True, text=True, check=True
-    )
-    manifest["sha256"]["store.db"] = made.stdout.split()[0]
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    edit(folder, "DELETE FROM audit_events WHERE event = 'totp_completed'")
     host.close()
     host._store = None  # noqa: SLF001
     host.database.unlink()
@@ -225,6 +219,60 @@ def test_backup_whose_audit_was_changed_is_restored_by_force_only_with_words(
     assert refused.returncode == 3
     assert "audit does not verify" in refused.stderr
     assert not host.database.exists()
+
+
+def edit(folder: Path, statement: str) -> None:
+    """Change the store in a backup, and make its manifest fit."""
+    with closing(sqlite3.connect(folder / "store.db", isolation_level=None)) as database:
+        database.execute(statement)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    made = subprocess.run(
+        ["sha256sum", folder / "store.db"], capture_output=True, text=True, check=True
+    )
+    manifest["sha256"]["store.db"] = made.stdout.split()[0]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_one_changed_row_does_not_keep_everybody_from_being_restored(
+    host: Installation, folder: Path
+) -> None:
+    """Whose account or authenticator it is stays refused, and all else is settled."""
+    alice = enroll(host)
+    bob, carol = host.enroll("bob"), host.enroll("carol")
+    host.issue_token("alice")
+    host.issue_token("bob")
+    back_up(host, folder)
+    edit(folder, "UPDATE accounts SET failures = 1 WHERE name = 'alice'")
+    edit(folder, f"UPDATE totp_factors SET last_used_step = -1 WHERE id = '{carol.factor_id}'")
+    told = restore(host, folder, "--revoke-tokens")
+    assert "codes of now and before count no more: 1 authenticators" in told
+    assert "would be good again: 20" in told
+    assert "somebody else has changed, and that stay refused: 1" in told
+    assert "access tokens revoked: 1" in told
+    for device, name in ((alice, "alice"), (carol, "carol")):
+        code = Secret.of(device.code())
+        with pytest.raises(TamperedError):
+            host.store.authentication.check_code(Attempt(name, Protocol.SSH, "192.0.2.7"), code)
+    code = Secret.of(bob.code())
+    attempt = Attempt("bob", Protocol.SSH, "192.0.2.7")
+    assert is_replay(host.store.authentication.check_code(attempt, code))
+
+
+def test_other_keys_that_were_there_are_kept(host: Installation, folder: Path) -> None:
+    """The store that was there opens with no others: else nobody could undo a restoration."""
+    back_up(host, folder)
+    other = Installation(fresh=True)
+    try:
+        before = other.keys.read_bytes()
+        told = restore(other, folder)
+        (kept,) = other.keys.parent.glob("keys.before-*")
+        assert kept.read_bytes() == before != other.keys.read_bytes()
+        assert kept.stat().st_mode & 0o777 == 0o640
+        assert f"are kept as {kept}" in told
+        assert "its keys" not in restore(other, folder)
+        assert list(other.keys.parent.glob("keys.before-*")) == [kept]
+    finally:
+        other.close()
 
 
 def test_backup_never_overwrites_and_leaves_no_half(host: Installation, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +112,8 @@ def install(wishes: Wishes, planned: Plan, say: Say) -> None:
             _change_and_prove(wishes, planned, settings, changing, say)
         except BaseException as error:
             for line in recovery.recover(wishes.config):
-                say(f"undone: {line}")
+                with suppress(OSError):  # nobody may be left to read it
+                    say(f"undone: {line}")
             if not isinstance(error, Exception):
                 raise
             message = f"{_told(error)}; everything was put back"

@@ -184,6 +184,16 @@ def test_disk_that_is_full_on_the_way_back(host: Host) -> None:
     before.check()
 
 
+@on_trixie
+def test_nobody_is_left_to_read_what_it_says(host: Host) -> None:
+    """A terminal that is gone, or a pager that was left, does not stop the way back either."""
+    before = Before(host)
+    reader = f"sed -n '\\|^wrote {DROP_IN}|q'"
+    host.root.shell(f"/usr/sbin/sftp-mfa install 2>/tmp/said | {reader}")
+    assert "everything was put back" in host.root.read("/tmp/said")  # noqa: S108 - in the system
+    before.check()
+
+
 STEPS = [
     "subprocess.Popen chpasswd",
     "os.link /etc/pam.d/sshd",

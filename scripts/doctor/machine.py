@@ -54,19 +54,23 @@ def _what_became_of(path: Path) -> Finding:
 
 
 def look_at_sshds(own: Path) -> Iterator[Finding]:
-    """Look for sshds beside the one that sftp-mfa is installed for."""
-    others = [one for one in sshd.listeners() if one.config != own]
+    """Look for sshds beside the one that sftp-mfa is installed for.
+
+    One whose command line has settings is not as its configuration says, and so another one.
+    """
+    others = [one for one in sshd.listeners() if one.config != own or one.options]
     for one in others:
         ports = ", ".join(sorted({str(port) for _, port in one.sockets})) or "?"
+        name = " ".join([str(one.config), *(f"-o {option}" for option in one.options)])
         if not _asks_for_codes(one):
             yield risk(
                 "sshd.other",
-                f"another sshd ({one.config}, port {ports}) takes the password alone, MFA or not",
+                f"another sshd ({name}, port {ports}) takes the password alone, MFA or not",
                 "give it our PAM service, or let it take public keys only, or stop it; if it is "
                 "meant so: `--accept sshd.other`",
             )
         else:
-            yield ok("sshd.other", f"another sshd ({one.config}, port {ports}) asks for codes too")
+            yield ok("sshd.other", f"another sshd ({name}, port {ports}) asks for codes too")
 
 
 def look_at_break_glass(settings: sshd.Settings) -> Iterator[Finding]:
@@ -94,7 +98,7 @@ def look_at_break_glass(settings: sshd.Settings) -> Iterator[Finding]:
 def _asks_for_codes(other: sshd.Listener) -> bool:
     """Tell whether passwords lead to codes there, or are not taken at all."""
     try:
-        settings = sshd.settings(other.config)
+        settings = sshd.settings(other.config, options=other.options)
     except HostError:
         return False
     methods = ("passwordauthentication", "kbdinteractiveauthentication")

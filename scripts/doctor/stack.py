@@ -8,6 +8,7 @@ from scripts.host.pam_stack import PamLine
 
 MODULE = "pam_sftp_mfa.so"
 _GATE = "sftp-mfa-gate"
+_BREAK_GLASS = "sftp-mfa-breakglass"
 _AGAIN = "`sftp-mfa install`; --dry-run shows the lines that are missing"
 _NETWORK_DOORS = (
     *("vsftpd", "proftpd", "pure-ftpd", "ftp", "ftpd", "rsh", "rlogin", "rexec", "remote"),
@@ -66,7 +67,7 @@ def _auth(service: str) -> Iterator[Finding]:
             _AGAIN,
         )
         return
-    around = [*_ways_around(lines, known[0], known[-1])]
+    around = [*_ways_around(lines, known[0], known[-1]), *_heeded(lines[known[-1]])]
     yield from around
     if not around:
         yield ok("pam.lines", f"the PAM service {service} asks for codes, and no line skips that")
@@ -91,6 +92,15 @@ def _ways_around(lines: list[PamLine], first: int, last: int) -> Iterator[Findin
             )
 
 
+def _heeded(line: PamLine) -> Iterator[Finding]:
+    if not line.refuses():
+        yield risk(
+            "pam.code",
+            f"{line.where}: a code that is wrong, or was not given, is no refusal here",
+            f"`[success=ignore default=die]` in place of `{line.control}`",
+        )
+
+
 def _account(service: str) -> Iterator[Finding]:
     lines = pam_stack.read(service, "account")
     ours = next((at for at, line in enumerate(lines) if line.module == MODULE), None)
@@ -101,14 +111,26 @@ def _account(service: str) -> Iterator[Finding]:
             _AGAIN,
         )
         return
-    early = [line for line in lines[:ours] if line.ends_with_success()]
+    if not lines[ours].refuses():
+        yield risk(
+            "pam.account",
+            f"{lines[ours].where}: that an account is barred is no refusal here",
+            f"`[success=ignore default=die]` in place of `{lines[ours].control}`",
+        )
+        return
+    early = [
+        line
+        for at, line in enumerate(lines[:ours])
+        if line.ends_with_success()
+        or (at + line.jump() >= ours and _BREAK_GLASS not in line.arguments)
+    ]
     for line in early:
         yield risk(
             "pam.account-around",
             f"{line.where}: when {line.module} says yes, barred accounts are not kept out",
             "put the line behind ours, or take it out",
         )
-    if not any("sftp-mfa-breakglass" in line.arguments for line in lines[:ours]):
+    if not any(_BREAK_GLASS in line.arguments for line in lines[:ours]):
         yield info(
             "pam.break-glass",
             "the stack has no line for the group sftp-mfa-breakglass: without the helper not even "

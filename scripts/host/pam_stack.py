@@ -35,9 +35,20 @@ class PamLine:
         action = self._on_success()
         return int(action) if action.isdigit() else 0
 
+    def refuses(self) -> bool:
+        """Tell whether everything that is not its success is a refusal."""
+        if self.control in {"required", "requisite"}:
+            return True
+        others = self._actions()
+        others.pop("success", None)
+        return "default" in others and set(others.values()) <= {"bad", "die"}
+
     def _on_success(self) -> str:
-        pairs: dict[str, str] = dict(re.findall(r"(\w+)=(\w+)", self.control))
-        return pairs.get("success", pairs.get("default", ""))
+        actions = self._actions()
+        return actions.get("success", actions.get("default", ""))
+
+    def _actions(self) -> dict[str, str]:
+        return dict(re.findall(r"(\w+)=(\w+)", self.control))
 
 
 def read(service: str, kind: str) -> list[PamLine]:

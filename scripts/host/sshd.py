@@ -4,6 +4,7 @@ import ipaddress
 import re
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,20 @@ class Listener:
         return MAIN
 
     @property
+    def options(self) -> list[str]:
+        """Give the settings that it was started with (-o), which win against its configuration."""
+        found: list[list[str]] = []
+        is_setting = False
+        for word in self.title.split():
+            if word.startswith("-"):
+                is_setting = word.startswith("-o")
+                if is_setting:
+                    found.append([word[2:]])
+            elif is_setting:
+                found[-1].append(word)
+        return [" ".join(words).strip() for words in found]
+
+    @property
     def program(self) -> str:
         """Give the name that it was started by."""
         words = self.title.removeprefix("sshd: ").split()
@@ -70,9 +85,15 @@ def trouble(config: Path = MAIN, program: Path = PROGRAM) -> str | None:
     return one_line(tested.stderr) or f"sshd -t ended with {tested.returncode}"
 
 
-def settings(config: Path = MAIN, connection: str | None = None) -> Settings:
-    """Tell what holds, for a connection as `-C` describes it; HostError if sshd cannot tell."""
+def settings(
+    config: Path = MAIN, connection: str | None = None, options: Sequence[str] = ()
+) -> Settings:
+    """Tell what holds, for a connection as `-C` describes it; HostError if sshd cannot tell.
+
+    `options` are settings of its command line.
+    """
     more = [] if connection is None else ["-C", connection]
+    more += [f"-o{option}" for option in options]
     shown = attempt([PROGRAM, "-T", "-f", config, *more])
     if shown.returncode != 0:
         message = f"sshd -T -f {config} failed: {one_line(shown.stderr)}"

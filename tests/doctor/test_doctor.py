@@ -29,6 +29,7 @@ def test_doctor(suite: str, tmp_path: Path, subtests: pytest.Subtests) -> None:
         for look in (
             person_reads_words,
             second_sshd_without_our_stack_is_told,
+            settings_of_a_command_line_are_told,
             certificate_that_ends_is_told,
             break_glass_member_with_a_key_is_named,
         ):
@@ -101,6 +102,10 @@ GROUPS = {
         Weakness(_set("PermitEmptyPasswords yes", "12-other"), "sshd.empty-passwords"),
         Weakness(_set("PermitRootLogin yes", "13-other"), "sshd.root"),
         Weakness(f"echo '@include common-auth' >{PAM}/vsftpd", "pam.other.vsftpd"),
+        Weakness(
+            f"{_STACK}; sed -i '1i account [success=3 default=ignore] pam_rootok.so' $stack",
+            "pam.account-around",
+        ),
     ],
     "blocks": [
         Weakness(
@@ -135,6 +140,10 @@ GROUPS = {
     ],
     "ways around": [
         Weakness(f"{_STACK}; sed -i '1i auth sufficient pam_rootok.so' $stack", "pam.around"),
+        Weakness(
+            f"{_STACK}; sed -i 's/^auth .*so code/auth optional pam_sftp_mfa.so code/' $stack",
+            "pam.code",
+        ),
         Weakness(f"{_STACK}; sed -i '/^account.*mfa.so/d' $stack", "pam.account"),
         Weakness(f"echo >{PAM}/sftp-mfa-gate", "pam.gate", "broken"),
         Weakness(f"echo '# more' >>{PAM}/sftp-mfa-refused", "files.changed"),
@@ -145,6 +154,15 @@ GROUPS = {
         Weakness(
             f"{_STACK}; sed -i '1i auth [success=4 default=ignore] pam_rootok.so' $stack",
             "pam.around",
+        ),
+        Weakness(
+            f"{_STACK}; sed -i 's/^auth .*so code/auth [success=ignore auth_err=ignore default=die] "
+            "pam_sftp_mfa.so code/' $stack",
+            "pam.code",
+        ),
+        Weakness(
+            f"{_STACK}; sed -i 's/^account .*mfa.so/account optional pam_sftp_mfa.so/' $stack",
+            "pam.account",
         ),
         Weakness("chmod o+r /etc/sftp-mfa/store.keys", "open.store.keys"),
     ],
@@ -205,6 +223,19 @@ def second_sshd_without_our_stack_is_told(installed: Host) -> None:
         installed.stop("other")
     assert (code, found["sshd.other"]) == (RISK, "risk")
     assert "/root/other, port 2200" in texts
+
+
+def settings_of_a_command_line_are_told(installed: Host) -> None:
+    """They win against the file, which has all that it must."""
+    options = ["-p", "2201", "-o", "PidFile none", "-oUsePAM=no"]
+    installed.start("other", ["/usr/sbin/sshd", "-D", "-e", *options])
+    try:
+        until(lambda: "listening" in installed.log("other"), "the other sshd")
+        code, found, texts = examine(installed)
+    finally:
+        installed.stop("other")
+    assert (code, found["sshd.other"]) == (RISK, "risk")
+    assert "/etc/ssh/sshd_config -o PidFile none -o UsePAM=no, port 2201" in texts
 
 
 def certificate_that_ends_is_told(installed: Host) -> None:

@@ -101,9 +101,13 @@ def test_is_not_removed_while_a_pam_service_needs_it(clean: Root, suite: str) ->
     refused = clean.run("dpkg", "--remove", "sftp-mfa", check=False)
     assert refused.returncode != 0
     assert "\n/etc/pam.d/other-door\n" in refused.stderr
+    clean.shell("mkdir /srv/pam; mv /etc/pam.d/other-door /srv/pam; ln -s /srv/pam/* /etc/pam.d/")
+    refused = clean.run("dpkg", "--remove", "sftp-mfa", check=False)
+    assert refused.returncode != 0
+    assert "\n/etc/pam.d/other-door\n" in refused.stderr
     clean.run("sftp-mfa", "--version")
     assert clean.shell("find /usr/lib -name pam_sftp_mfa.so")
-    clean.write("/etc/pam.d/other-door", "# auth required pam_sftp_mfa.so password\n")
+    clean.write("/srv/pam/other-door", "# auth required pam_sftp_mfa.so password\n")
     clean.run("dpkg", "--remove", "sftp-mfa")
     assert clean.shell("find /usr/lib -name pam_sftp_mfa.so") == ""
 

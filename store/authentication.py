@@ -191,8 +191,8 @@ class Authentication:
     ) -> Decision | ChallengeRequired:
         if account.barred_at is not None:
             return Denied(Reason.ACCOUNT_BARRED)
-        # Both are asked: neither a row that lost its mark, nor factors that were deleted by somebody
-        # who can write to the database, may open this way in.
+        # Both are asked: neither an account's row nor factors that somebody deleted in the database
+        # may open this way in.
         has_factor = ACTIVE_OF.one(work.connection, {"account": account.id}) is not None
         if has_factor or account.adopted_at is not None:
             # For SFTP clients that connect twice; a session of the web would be more than a login.

@@ -156,8 +156,8 @@ GROUPS = {
             "pam.around",
         ),
         Weakness(
-            f"{_STACK}; sed -i 's/^auth .*so code/auth [success=ignore auth_err=ignore default=die] "
-            "pam_sftp_mfa.so code/' $stack",
+            f"{_STACK}; sed -i 's/^auth .*so code/auth [success=ignore auth_err=ignore default=die]"
+            " pam_sftp_mfa.so code/' $stack",
             "pam.code",
         ),
         Weakness(

@@ -243,7 +243,11 @@ def test_one_changed_row_does_not_keep_everybody_from_being_restored(
     host.issue_token("bob")
     back_up(host, folder)
     edit(folder, "UPDATE accounts SET failures = 1 WHERE name = 'alice'")
-    edit(folder, f"UPDATE totp_factors SET last_used_step = -1 WHERE id = '{carol.factor_id}'")
+    edit(
+        folder,
+        "UPDATE totp_factors SET last_used_step = -1 WHERE account_id = "
+        "(SELECT id FROM accounts WHERE name = 'carol')",
+    )
     told = restore(host, folder, "--revoke-tokens")
     assert "codes of now and before count no more: 1 authenticators" in told
     assert "would be good again: 20" in told

@@ -117,19 +117,35 @@ def _keys(
 
 def _refuse_while_used(store: Path) -> None:
     """Refuse while any process has the store open: it would go on with what was there."""
-    wanted = [store.with_name(store.name + end) for end in ("", *_LOGS)]
+    files = [store.with_name(store.name + end) for end in ("", *_LOGS)]
+    wanted = [file for file in files if file.exists()]
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            opened = {descriptor.readlink() for descriptor in (process / "fd").iterdir()}
-        except OSError:
-            continue  # it has ended
-        if opened.intersection(wanted):
-            name = (process / "comm").read_text().strip()
+        if any(_is_open_in(process, file) for file in wanted):
+            name = _name_of(process)
             message = (
                 f"process {process.name} ({name}) has {store} open: stop all services first "
                 "(systemctl stop sftp-mfa-pam.socket sftp-mfa-pam sftp-mfa-web)"
             )
             raise RequestError(message)
+
+
+def _is_open_in(process: Path, file: Path) -> bool:
+    """Tell whether a process has it open, by whatever path that leads there."""
+    descriptors: list[Path] = []
+    with suppress(OSError):  # it has ended
+        descriptors += (process / "fd").iterdir()
+    for descriptor in descriptors:
+        with suppress(OSError):  # it was closed in the meantime: look at the others
+            if descriptor.readlink().name == file.name and descriptor.samefile(file):
+                return True
+    return False
+
+
+def _name_of(process: Path) -> str:
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:
+        return "ended just now"
 
 
 def _make_room(beside: Path) -> str:

@@ -183,6 +183,24 @@ def test_restore_refuses_while_the_store_is_used_or_there(host: Installation, fo
     assert len(used.stderr.splitlines()) == 1
 
 
+def test_store_in_use_by_another_path_is_seen(host: Installation, folder: Path) -> None:
+    """Such as where its folder is a link to another disk: the services would go on with it."""
+    enroll(host)
+    back_up(host, folder)
+    host.close()
+    host._store = None  # noqa: SLF001
+    link = host.database.parent.with_name("link")
+    link.symlink_to(host.database.parent)
+    there, here = str(host.database.parent), str(link)
+    config = host.config.with_name("linked.toml")
+    config.write_text(host.config.read_text().replace(there, here))
+    with closing(sqlite3.connect(host.database)) as user:
+        user.execute("SELECT count(*) FROM accounts")
+        words = ("restore", str(folder), "--force", "--config", str(config))
+        used = host.run("sftp-mfa", *words, check=False)
+    assert (used.returncode, "stop all services first" in used.stderr) == (1, True)
+
+
 @pytest.mark.parametrize("what", ["changed", "cut off", "not there"])
 def test_restore_refuses_what_is_no_whole_backup(
     host: Installation, folder: Path, what: str

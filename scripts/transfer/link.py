@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.transfer.errors import Exit, TransferError
+from scripts.transfer.errors import Exit, TransferError, local_error
 from scripts.transfer.target import Target, parse_target
 
 if TYPE_CHECKING:
@@ -41,10 +42,12 @@ class Link:
     def run(self, work: Callable[["Remote", "Options"], Awaitable[None]], **options: Any) -> None:
         """Log in, do the work, and leave with the exit code; `options` are those of Options."""
         # Imported late: --help and mistakes on the command line need no SSH library.
+        from scripts.transfer.main import leave_at_once  # noqa: PLC0415 - it imports us
         from scripts.transfer.results import complain  # noqa: PLC0415
 
         try:
             code = self._run(work, options)
+            sys.stdout.flush()
         except TransferError as error:
             complain(error)
             code = error.code
@@ -53,8 +56,15 @@ class Link:
             code = 128 + signal.SIGINT
         except _EndedError as ended:
             code = 128 + ended.number
+        except BrokenPipeError:  # who read our output has gone; click would leave with 1
+            leave_at_once(128 + signal.SIGPIPE)
+        except OSError as error:  # what is about a file or a connection is a TransferError
+            where = error.filename or "standard output"
+            complain(local_error(where, error.strerror or type(error).__name__))
+            leave_at_once(Exit.LOCAL_FILE)
         except Exception as error:  # noqa: BLE001 - a mistake of ours is told in one line, too
-            complain(TransferError(Exit.UNEXPECTED, f"unexpected: {error!r}: please report it"))
+            message = f"unexpected: {_place_of(error)}: please report it"
+            complain(TransferError(Exit.UNEXPECTED, message))
             code = Exit.UNEXPECTED
         sys.exit(code)
 
@@ -126,6 +136,12 @@ def _take_token() -> str | None:
     from scripts.transfer import tokens  # noqa: PLC0415
 
     return tokens.from_environment()
+
+
+def _place_of(error: Exception) -> str:
+    """Name an error by kind and place: its own text may hold a password or a token."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    return f"{type(error).__name__} at {Path(frame.f_code.co_filename).name}:{line}"
 
 
 class _EndedError(Exception):

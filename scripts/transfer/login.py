@@ -15,7 +15,7 @@ from scripts.transfer.keys import Keys
 from scripts.transfer.known_hosts import Trust
 from scripts.transfer.names import show
 from scripts.transfer.settings import Settings
-from scripts.transfer.terminal import GivenUpError, NoTerminalError, Terminal
+from scripts.transfer.terminal import GivenUpError, NoTerminalError, NotTextError, Terminal
 
 _MOST_REQUESTS = 32
 _MOST_PROMPTS = 16
@@ -37,6 +37,7 @@ _ALGORITHMS = {"ciphers": "encryption_algs", "kexalgorithms": "kex_algs", "macs"
 
 _WRONG = "wrong password or code, a code that was used already, or an account that is locked"
 _NO_ANSWER = "nothing was answered"
+_NOT_TEXT = "what was typed is not UTF-8: set the terminal to UTF-8"
 _ENDLESS = "the server asks without end"
 _TOKEN_REFUSED = (
     "the server did not take the access token: it may be revoked, expired, or meant for another"
@@ -69,6 +70,9 @@ class _Client(asyncssh.SSHClient):
         self.attempts = 0
         """How often an answer to everything was sent."""
         self.failure: TransferError | None = None
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self._is_asking = False
         self.proved = asyncio.Event()
         """The server has shown who it is."""
 
@@ -81,10 +85,18 @@ class _Client(asyncssh.SSHClient):
     def begin_auth(self, username: str) -> None:
         del username
         self.proved.set()
+        self._hear()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._keys.close()
+
+    def silent_for(self) -> float:
+        """Tell for how many seconds the server has been the one to say something."""
+        return 0 if self._is_asking else self._loop.time() - self._heard
+
+    def _hear(self) -> None:
+        self._heard = self._loop.time()
 
     @property
     def has_token(self) -> bool:
@@ -101,6 +113,7 @@ class _Client(asyncssh.SSHClient):
     async def public_key_auth_requested(
         self,
     ) -> Sequence[asyncssh.SSHKeyPair] | None:
+        self._hear()
         if self._gave_keys:
             return None
         self._gave_keys = True
@@ -125,6 +138,7 @@ class _Client(asyncssh.SSHClient):
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str] | None:
         del lang
+        self._hear()
         self._requests += 1
         if self._requests > _MOST_REQUESTS or len(prompts) > _MOST_PROMPTS:
             self._give_up(TransferError(Exit.NETWORK, _ENDLESS))
@@ -144,6 +158,7 @@ class _Client(asyncssh.SSHClient):
 
     def _begins_attempt(self) -> bool:
         """Tell whether to try once more, and say so if the last try was refused."""
+        self._hear()
         if self.failure is not None or self._attempts_left <= 0:
             return False
         if self._token is not None and self.attempts:
@@ -163,6 +178,7 @@ class _Client(asyncssh.SSHClient):
         return [self._token]
 
     async def _ask(self, prompt: str, *, echo: bool) -> str | None:
+        self._is_asking = True
         try:
             answer = await self._terminal.ask(f"({self._who}) {prompt}", echo=echo)
         except NoTerminalError:
@@ -173,6 +189,12 @@ class _Client(asyncssh.SSHClient):
         except GivenUpError:
             self._give_up(TransferError(Exit.REFUSED, _NO_ANSWER))
             return None
+        except NotTextError:
+            self._give_up(TransferError(Exit.REFUSED, _NOT_TEXT))
+            return None
+        finally:
+            self._is_asking = False
+            self._hear()
         self.attempts += 1
         return answer
 
@@ -232,6 +254,12 @@ async def _connect(
         if not work.done() and not proved.done():
             message = f"no answer from {where} within {limit} s"
             raise network_error(message)
+        while not work.done():
+            left = seconds - client.silent_for()
+            if left <= 0:
+                message = f"no answer from {where} within {seconds:.0f} s"
+                raise network_error(message)
+            await asyncio.wait({work}, timeout=left)
         return await work
     except asyncssh.HostKeyNotVerifiable as error:
         raise _host_key_failure(error, client, trust) from error
@@ -256,7 +284,7 @@ def _options(settings: Settings, client: _Client, trust: Trust) -> dict[str, Any
         "host_key_alias": trust.name,
         "server_host_key_algs": _host_keys(settings, trust),
         "encryption_algs": _CIPHERS,
-        "login_timeout": 0,  # people answer, and the server has a limit of its own
+        "login_timeout": 0,  # people answer; _connect sees to the server
         "keepalive_interval": settings.number("serveraliveinterval", 0) or _KEEPALIVE_SECONDS,
         "keepalive_count_max": settings.number("serveralivecountmax", 3),
         "proxy_command": settings.proxy,
@@ -321,7 +349,7 @@ async def _confirm(trust: Trust, key: asyncssh.SSHKey, policy: str, terminal: Te
                 answer = await terminal.ask(
                     "Please type 'yes', 'no' or the fingerprint: ", echo=True
                 )
-        except (NoTerminalError, GivenUpError) as nobody:
+        except (NoTerminalError, GivenUpError, NotTextError) as nobody:
             message = (
                 f"{unknown}: connect once from a terminal and compare the fingerprint,"
                 f" or add it to {trust.file}"

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -16,18 +17,19 @@ def main() -> None:
         try:
             cli.main(prog_name="sftp-mfa-cli", standalone_mode=False)
         except click.Abort:  # click's word for Ctrl-C
-            _leave_at_once(128 + signal.SIGINT)
+            leave_at_once(128 + signal.SIGINT)
         except click.ClickException as mistake:
             mistake.show()
             sys.exit(mistake.exit_code)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _leave_at_once(128 + signal.SIGINT)
+        leave_at_once(128 + signal.SIGINT)
     except BrokenPipeError:  # who read our output has gone, as `head` does
-        _leave_at_once(128 + signal.SIGPIPE)
+        leave_at_once(128 + signal.SIGPIPE)
 
 
-def _leave_at_once(code: int) -> None:
+def leave_at_once(code: int) -> NoReturn:
+    """End with an exit code, and without a word about output that nobody takes."""
     with open(os.devnull, "w", encoding="ascii") as nowhere:  # noqa: PTH123 - no import more
         os.dup2(nowhere.fileno(), sys.stdout.fileno())  # nothing is flushed into a broken pipe
     sys.exit(code)

@@ -21,6 +21,10 @@ class GivenUpError(Exception):
     """The user ended the input instead of answering."""
 
 
+class NotTextError(Exception):
+    """What was typed is not UTF-8, which passwords are sent in (RFC 4252, 8)."""
+
+
 class Terminal:
     """The terminal of this process; its modes are as before whenever no question is open."""
 
@@ -31,7 +35,8 @@ class Terminal:
     async def ask(self, prompt: str, *, echo: bool = False) -> str:
         """Show a prompt, which may come from a server, and return the line that is typed.
 
-        Raises NoTerminalError if nobody can be asked, GivenUpError at the end of input.
+        Raises NoTerminalError if nobody can be asked, GivenUpError at the end of input,
+        NotTextError for what is not UTF-8.
         """
         with self._opened() as tty, _modes(tty, echo=echo) as reset:
             question = show(prompt)
@@ -45,7 +50,10 @@ class Terminal:
                     _write(tty, "\n")
         if not line:
             raise GivenUpError
-        return line.rstrip(b"\r\n").decode("utf-8", errors="surrogateescape")
+        try:
+            return line.rstrip(b"\r\n").decode("utf-8")
+        except UnicodeDecodeError:
+            raise NotTextError from None  # the error of Python has what was typed
 
     def tell(self, text: str) -> None:
         """Show what a server says, line by line, if there is a terminal."""

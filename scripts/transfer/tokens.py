@@ -14,6 +14,7 @@ KEYRING_SERVICE = "sftp-mfa-cli"
 _FORM = re.compile(r"smfa_[0-9A-Za-z]{57}")
 _LONGEST = 1024
 _KEYRING = "keyring"
+_STDIN = "standard input"
 
 
 def from_environment() -> str | None:
@@ -35,8 +36,12 @@ def from_file(path: Path) -> str:
 
 
 def from_standard_input() -> str:
-    """Read a token from standard input."""
-    return _checked(sys.stdin.readline(_LONGEST + 1), "standard input")
+    """Read a token from standard input, which is no terminal."""
+    if sys.stdin.isatty():
+        what = "is a terminal, which would show the token: pipe it in, or use --token-file"
+        raise local_error(_STDIN, what)
+    line = sys.stdin.buffer.readline(_LONGEST + 1)
+    return _checked(line.decode("ascii", errors="replace"), _STDIN)
 
 
 def from_keyring(account: str) -> str:

@@ -211,6 +211,16 @@ def test_bad_token_is_refused_at_once(
     assert report
 
 
+def test_token_with_something_behind_it_is_not_shown(traveller: Traveller) -> None:
+    """Standard input may hold anything; Python's own errors have it in their text."""
+    token = "smfa_" + "a" * 57
+    given = f"{token}\n\xe4"
+    more = {"PYTHONIOENCODING": "ascii:strict"}
+    seen = traveller.run("ls", "--token-stdin", traveller.server, given=given, **more)
+    assert (seen.code, "did not take the access token" in seen.error) == (3, True)
+    assert token not in seen.screen
+
+
 def test_token_file_must_be_private(traveller: Traveller, host: Host, account: Account) -> None:
     """A file that others can read is refused before there is a connection."""
     file = traveller.home / "token"

@@ -106,6 +106,22 @@ def test_server_that_hangs_up_at_a_prompt(host: Host, traveller: Traveller) -> N
     assert (seen.code, "answer sooner" in seen.error) == (5, True)
 
 
+def test_password_that_is_not_utf_8_is_not_shown(traveller: Traveller) -> None:
+    """The library's own error has it in its text."""
+    window = traveller.terminal("ls", traveller.server)
+    assert window.prompt() == "Password: "
+    os.write(window.child.child_fd, b"precious\xe4\n")
+    seen = window.answer_all([])
+    assert (seen.code, "not UTF-8" in seen.error) == (3, True)
+    assert "precious" not in seen.screen
+
+
+def test_token_is_not_typed_where_it_is_seen(traveller: Traveller) -> None:
+    """A terminal would show it."""
+    seen = traveller.type("ls", "--token-stdin", traveller.server)
+    assert (seen.code, "pipe it in, or use --token-file" in seen.error) == (7, True)
+
+
 def test_what_was_typed_before_is_no_answer(traveller: Traveller, account: Account) -> None:
     """A line that was typed before there was a question answers none."""
     window = traveller.terminal("ls", traveller.server)

@@ -10,8 +10,6 @@ from scripts.transfer.names import show
 from scripts.transfer.remote import Remote
 from scripts.transfer.window import pipeline
 
-_CHUNK = 1_048_576
-
 
 async def read_exactly(
     remote: Remote, file: SFTPClientFile, offset: int, size: int, path: bytes
@@ -34,7 +32,7 @@ async def require_same(
     remote: Remote, file: SFTPClientFile, descriptor: int, size: int, path: bytes
 ) -> None:
     """Read a file of the server once more, and compare it with a local one."""
-    theirs = hashlib.sha256()
+    theirs, ours = hashlib.sha256(), hashlib.sha256()
     waiting: dict[int, bytes] = {}
     following = 0
 
@@ -45,12 +43,11 @@ async def require_same(
         while following in waiting:
             data = waiting.pop(following)
             theirs.update(data)
+            # Side by side: all of a large file at once would keep the connection waiting.
+            ours.update(os.pread(descriptor, len(data), following))
             following += len(data)
 
     await pipeline(0, size, remote.read_size, step)
-    ours = hashlib.sha256()
-    for offset in range(0, size, _CHUNK):
-        ours.update(os.pread(descriptor, min(_CHUNK, size - offset), offset))
     if ours.digest() != theirs.digest():
         message = f"{show(path)}: the copy differs from its source: run the same command again"
         raise UselessPartError(Exit.REMOTE_FILE, message)

@@ -49,22 +49,25 @@ class Download:
 async def download(server: Remote, job: Download, options: Options) -> None:
     """Get one file, on from where a broken transfer ended; raises TransferError."""
     existing = job.folder.find(job.name)
-    if existing is not None and not _is_replaceable(existing):
+    if existing is not None and not _is_replaceable(job, existing):
         raise local_error(job.target, "is not a regular file")
     if options.only_newer and existing is not None and _is_current(existing, job.entry):
         options.results.skip("get", job.path, job.target, "not newer")
         return
-    part = options.parts.name(b"get", job.path, job.name, job.size, job.entry.mtime)
+    # The size of blocks, too: how much of a part may be missing is counted in them.
+    known = (job.size, job.entry.mtime, server.read_size)
+    part = options.parts.name(b"get", job.path, job.name, *known)
     with ExitStack() as held:
         with local.about(job.target):
             descriptor, size = job.folder.open_part(part)
             held.callback(os.close, descriptor)
-            _lock(descriptor, job.target)
+            lock_part(descriptor, job, part)
         start = safe_start(size, job.size, server.read_size)
         with local.about(job.target):
             os.ftruncate(descriptor, start)
         if not local.is_within_free_space(descriptor, job.size - start):
-            job.folder.forget(part)
+            if not start:
+                job.folder.forget(part)
             raise local_error(job.target, f"not enough space for {job.size} bytes")
         advance = held.enter_context(options.progress.file(job.name, job.size, start))
         try:
@@ -136,8 +139,11 @@ async def _require_unchanged(file: SFTPClientFile, job: Download) -> None:
         raise UselessPartError(Exit.REMOTE_FILE, message)
 
 
-def _is_replaceable(found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
+def _is_replaceable(job: Download, found: os.stat_result) -> bool:
+    """Tell whether it is a file or a link; those in /dev that lead to a process's files stay."""
+    if stat.S_ISLNK(found.st_mode):
+        return not job.folder.link(job.name).startswith(b"/proc/")
+    return stat.S_ISREG(found.st_mode)
 
 
 def _is_current(found: os.stat_result, entry: Entry) -> bool:
@@ -147,11 +153,15 @@ def _is_current(found: os.stat_result, entry: Entry) -> bool:
     return entry.mtime is not None and int(found.st_mtime) >= entry.mtime
 
 
-def _lock(descriptor: int, target: bytes) -> None:
+def lock_part(descriptor: int, job: Download, part: bytes) -> None:
+    """Keep others off the part; it must not have become the complete file in the meantime."""
+    busy = local_error(job.target, "another transfer is at work on it")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise local_error(target, "another transfer is at work on it") from None
+        raise busy from None
+    if not job.folder.has(part, descriptor):
+        raise busy
 
 
 def _settle(

@@ -59,6 +59,11 @@ class Folder:
             return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         return None
 
+    def link(self, name: bytes) -> bytes:
+        """Return what a symbolic link here leads to."""
+        with about(posixpath.join(self.path, name)):
+            return os.readlink(name, dir_fd=self.descriptor)
+
     def use(self) -> "Folder":
         """Hold it for one user more."""
         self._users += 1
@@ -78,8 +83,14 @@ class Folder:
         try:
             return self._part(os.open(name, _PART, 0o600, dir_fd=self.descriptor))
         except (OSError, ValueError):
-            os.unlink(name, dir_fd=self.descriptor)
+            with suppress(FileNotFoundError):  # why none could be made, the next attempt tells
+                os.unlink(name, dir_fd=self.descriptor)
             return os.open(name, _PART | os.O_EXCL, 0o600, dir_fd=self.descriptor), 0
+
+    def has(self, name: bytes, descriptor: int) -> bool:
+        """Tell whether a name here still is that of an open file."""
+        found = self.find(name)
+        return found is not None and posixpath.samestat(found, os.fstat(descriptor))
 
     def finish(self, part: bytes, name: bytes) -> None:
         """Give an unfinished file its name, in place of what has it."""

@@ -36,7 +36,8 @@ def ls(link: Link, path: str, *, long: bool, show_all: bool) -> None:
 
         named = os.fsencode(path)
         for match in await server.matches(named, partial(refuse, options, named)):
-            entry = await server.look(match)
+            # A link that leads nowhere is there, too.
+            entry = await server.find(match) or await server.look(match, follow=False)
             if entry.is_folder and match == named:
                 entries = await server.listing(match, partial(refuse, options, named))
                 for each in entries:

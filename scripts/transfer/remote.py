@@ -20,6 +20,7 @@ _LOST = (
     asyncssh.DisconnectError,
     asyncssh.ChannelOpenError,
 )
+_ALWAYS_THERE = frozenset({b".", b".."})
 _MAGIC = frozenset(b"*?[")
 
 
@@ -120,19 +121,21 @@ class Remote:
         Raises TransferError if it is longer than allowed.
         """
         found: list[Entry] = []
+        count = 0
         with about(path):
             async for item in self.sftp.scandir(path):
                 self.touch()
+                count += 1  # whatever it is: of names that are left out there must be an end, too
+                if count > self._most_entries + len(_ALWAYS_THERE):
+                    raise remote_error(path, f"more than {self._most_entries} names in one folder")
                 name = item.filename
                 name = name if isinstance(name, bytes) else name.encode()
-                if name in {b".", b".."}:
+                if name in _ALWAYS_THERE:
                     continue
                 if not is_file_name(name):
                     refuse(name)
                     continue
                 found.append(Entry.of(name, item.attrs))
-                if len(found) > self._most_entries:
-                    raise remote_error(path, f"more than {self._most_entries} names in one folder")
         return sorted(found, key=lambda entry: entry.name)
 
     async def matches(self, pattern: bytes, refuse: Callable[[bytes], None]) -> list[bytes]:

@@ -181,7 +181,7 @@ async def _at_once(
     size: Callable[[J], int],
     options: Options,
 ) -> None:
-    queue: asyncio.Queue[J | None] = asyncio.Queue(4 * options.parallel)
+    queue: asyncio.Queue[J | None] = asyncio.Queue(options.parallel)
 
     async def walk() -> None:
         async for job in jobs:

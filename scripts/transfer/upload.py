@@ -47,7 +47,8 @@ async def upload(server: Remote, job: Upload, options: Options) -> None:
         if options.only_newer and _is_current(job.existing, facts):
             options.results.skip("put", job.source, job.target, "not newer")
             return
-        part = posixpath.join(posixpath.dirname(job.target), _part_name(job, facts, options))
+        name = _part_name(server, job, facts, options)
+        part = posixpath.join(posixpath.dirname(job.target), name)
         with remote.about(job.target):
             file, size = await _open_part(server, part, _mode(job, facts))
             start = safe_start(size, facts.st_size, server.write_size)
@@ -67,8 +68,8 @@ async def upload(server: Remote, job: Upload, options: Options) -> None:
     options.results.succeed("put", job.source, job.target, facts.st_size, start)
 
 
-def _part_name(job: Upload, facts: os.stat_result, options: Options) -> bytes:
-    known = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+def _part_name(server: Remote, job: Upload, facts: os.stat_result, options: Options) -> bytes:
+    known = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, server.write_size)
     return options.parts.name(b"put", posixpath.abspath(job.source), job.target, *known)
 
 

@@ -15,6 +15,8 @@ from asyncssh import SFTPAttrs, SFTPName
 
 FILE = stat.S_IFREG | 0o666
 FOLDER = stat.S_IFDIR | 0o777
+LARGE = 20_000_000
+BLOCK = 261_120
 NAMES = [b"../../escaped", b"/tmp/escaped", b"..", b".", b"", b"a/b", b"nul\0l", b"\x1b[2Jgood"]
 
 
@@ -26,7 +28,8 @@ class Liar(asyncssh.SFTPServer):
     def _attributes(self, path: bytes) -> SFTPAttrs:
         name = os.path.basename(path)  # noqa: PTH119 - bytes of a protocol
         is_folder = name in {b"tree", b".", b"deeper"}
-        size = {"short": 5_000_000, "huge": 1 << 60, "zero": 0}.get(self.lie, 10)
+        sizes = {"short": 5_000_000, "huge": 1 << 60, "zero": 0}
+        size = sizes.get(self.lie, LARGE if self.lie in {"hole", "small blocks"} else 10)
         mode = FOLDER if is_folder else FILE
         return SFTPAttrs(permissions=mode, size=size, uid=0, gid=0, atime=1, mtime=1)
 
@@ -51,6 +54,9 @@ class Liar(asyncssh.SFTPServer):
         if self.lie == "names":
             for name in NAMES:
                 yield SFTPName(name, attrs=SFTPAttrs(permissions=FILE, size=10, mtime=1))
+        elif self.lie == "dots":
+            while True:
+                yield SFTPName(b".", attrs=self._attributes(b"."))
         elif self.lie == "deep":
             yield SFTPName(b"deeper", attrs=self._attributes(b"deeper"))
         elif self.lie == "long":
@@ -69,9 +75,11 @@ class Liar(asyncssh.SFTPServer):
         del path, pflags, attrs
         return object()
 
-    def read(self, file_obj: object, offset: int, size: int) -> Any:
+    async def read(self, file_obj: object, offset: int, size: int) -> Any:
         """Give too little, or without end."""
         del file_obj
+        if self.lie == "hole" and offset == BLOCK:
+            await asyncio.sleep(3600)
         if self.lie == "short":
             return b"x" * max(0, min(size, 4_000_000 - offset))
         if self.lie == "more":
@@ -85,9 +93,11 @@ class Liar(asyncssh.SFTPServer):
 class Open(asyncssh.SSHServer):
     """Lets everybody in, after questions that are meant for the terminal."""
 
-    def begin_auth(self, username: str) -> bool:
+    async def begin_auth(self, username: str) -> bool:  # type: ignore[override]
         """Ask something only if that is the lie."""
         del username
+        if Liar.lie == "mute":
+            await asyncio.sleep(3600)
         return Liar.lie == "prompts"
 
     def kbdint_auth_supported(self) -> bool:
@@ -106,9 +116,25 @@ class Open(asyncssh.SSHServer):
         return ("", "", "", [("Again: ", False)])
 
 
+def _answer_out_of_order() -> None:
+    """Let one request not wait for the one before, as servers may that work in parallel."""
+    handler = asyncssh.sftp.SFTPServerHandler
+    in_turn = handler._process_packet  # noqa: SLF001 - asyncssh has no option for it
+    under_way = set()
+
+    async def at_once(self: Any, *packet: Any) -> None:
+        under_way.add(asyncio.ensure_future(in_turn(self, *packet)))
+
+    handler._process_packet = at_once  # type: ignore[method-assign]  # noqa: SLF001
+
+
 async def main() -> None:
     """Serve."""
     port, key, Liar.lie = sys.argv[1:]
+    if Liar.lie == "hole":
+        _answer_out_of_order()
+    if Liar.lie == "small blocks":  # what the server says is the most that one may read at once
+        asyncssh.sftp.MAX_SFTP_READ_LEN = 32_768
     async with await asyncssh.create_server(
         Open, "127.0.0.1", int(port), server_host_keys=[key], sftp_factory=Liar
     ) as server:

@@ -1,12 +1,18 @@
 """Files and folders, up and down, as the server's and the user's file systems have them."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from harness.accounts import Account
 from hosts import Host
 from traveller import Seen, Traveller
+
+from scripts.transfer.download import Download, lock_part
+from scripts.transfer.errors import TransferError
+from scripts.transfer.local import Folder
+from scripts.transfer.remote import Entry
 
 
 @pytest.fixture
@@ -212,6 +218,64 @@ def test_ls_and_stat(account: Account, job: Traveller) -> None:
     assert expected.items() <= shown.items()
     seen = job.run("stat", job.server, "nothing")
     assert (seen.code, "No such file" in seen.error) == (6, True)
+
+
+def test_ls_shows_links_that_lead_nowhere(account: Account, job: Traveller) -> None:
+    """One of them hides nothing else."""
+    given(account, "tree/file")
+    (account.home / "tree" / "dangling").symlink_to("nowhere")
+    assert ok(job.run("ls", job.server, "tree/*")).output == "tree/dangling\ntree/file\n"
+
+
+@pytest.mark.parametrize(
+    ("into", "code", "said"),
+    [
+        ("| head -1", 141, ""),
+        (">/dev/full", 7, "error: standard output: No space left on device\n"),
+    ],
+)
+def test_ls_whose_output_nobody_takes(
+    account: Account, job: Traveller, into: str, code: int, said: str
+) -> None:
+    """It ends as other programs do: by SIGPIPE, or with a line about the disk."""
+    for number in range(2000):
+        given(account, f"tree/{number:0100}")
+    words = " ".join(job.argv("ls", job.server, "tree"))
+    ended = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {words} {into}"],
+        env=job.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (code, said)
+
+
+def test_link_into_proc_is_not_replaced(account: Account, job: Traveller) -> None:
+    """Root, who gets to /dev/stdout, keeps it."""
+    given(account, "file")
+    link = job.home / "stdout"
+    link.symlink_to("/proc/self/fd/1")
+    seen = job.run("get", job.server, "file", "stdout")
+    assert (seen.code, "not a regular file" in seen.error) == (7, True)
+    assert link.is_symlink()
+
+
+def test_part_that_became_the_file_is_left_alone(tmp_path: Path) -> None:
+    """Opened before another transfer finished it, it is the complete file."""
+    folder = Folder.open(os.fsencode(tmp_path))
+    part, _ = folder.open_part(b"part")
+    os.write(part, b"complete")
+    late, _ = folder.open_part(b"part")
+    folder.finish(b"part", b"file")
+    os.close(part)
+    entry = Entry(b"file", None, 8, None, None, None)
+    with pytest.raises(TransferError, match="another transfer is at work"):
+        lock_part(late, Download(b"file", entry, folder, b"file"), b"part")
+    os.close(late)
+    folder.leave()
 
 
 def test_mkdir_rename_and_rm(account: Account, job: Traveller) -> None:

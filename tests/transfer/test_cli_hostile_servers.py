@@ -15,7 +15,7 @@ from harness.sandbox import free_port
 from hosts import Host
 from traveller import Traveller
 
-Lying = Callable[[str], Traveller]
+Lying = Callable[..., Traveller]
 MEGABYTE = 1_000_000
 
 
@@ -24,12 +24,17 @@ def lying(tmp_path: Path, host: Host, account: Account) -> Iterator[Lying]:
     """Start a server with a lie; it lets in without a question."""
     running: list[Process] = []
 
-    def start(lie: str) -> Traveller:
+    def start(lie: str, instead_of: Traveller | None = None) -> Traveller:
         port = free_port()
+        if instead_of is not None:
+            running.pop().kill()
+            port = int(instead_of.server.rpartition(":")[2])
         argv = [sys.executable, "-P", hostile_server.__file__, str(port)]
         server = Process([*argv, host.sshd.host_key, lie], log=tmp_path / "liar.log")
         running.append(server)
         server.wait_until_ready(lambda: listens(port), 30)
+        if instead_of is not None:
+            return instead_of
         traveller = Traveller(tmp_path / "home", host.sshd, account.name)
         traveller.server = f"{account.name}@127.0.0.1:{port}"
         traveller.known_hosts.write_text(f"127.0.0.1 {host.sshd.public_key}\n")
@@ -103,6 +108,47 @@ def test_listing_without_end(lying: Lying) -> None:
     assert everything(traveller.home) == []
 
 
+def test_listing_of_nothing_without_end(lying: Lying) -> None:
+    """Names that are left out count, too."""
+    traveller = lying("dots")
+    seen = traveller.run("ls", "--max-entries", "1000", traveller.server, "tree", timeout=30)
+    assert (seen.code, "more than 1000 names" in seen.error) == (6, True)
+
+
+def test_part_of_a_server_with_other_blocks_is_not_used(lying: Lying) -> None:
+    """Blocks come out of order, and how far a part has holes depends on their size."""
+    traveller = lying("hole")
+    broken = traveller.run("get", "--timeout", "2", traveller.server, "file")
+    assert broken.code == 5, broken.screen
+    (part,) = everything(traveller.home)
+    assert (traveller.home / part).stat().st_size > 64 * hostile_server.BLOCK
+    lying("small blocks", instead_of=traveller)
+    seen = traveller.run("get", traveller.server, "file")
+    assert seen.code == 0, seen.screen
+    assert (traveller.home / "file").read_bytes() == b"x" * hostile_server.LARGE
+
+
+def test_full_disk_costs_nothing_that_has_come(lying: Lying) -> None:
+    """When there is room again it goes on."""
+    traveller = lying("hole")
+    folder = traveller.home / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=22m", "tmpfs", folder], check=True)
+    try:
+        words = ("get", "--timeout", "2", traveller.server, "file", "small")
+        assert traveller.run(*words).code == 5
+        (part,) = everything(folder)
+        (folder / "other").write_bytes(bytes(4_000_000))
+        seen = traveller.run(*words)
+        assert (seen.code, "not enough space" in seen.error) == (7, True)
+        assert everything(folder) == sorted([part, "other"])
+        subprocess.run(["mount", "-o", "remount,nr_inodes=3", folder], check=True)
+        seen = traveller.run("get", traveller.server, "another", "small")
+        assert (seen.code, "No space left on device" in seen.error) == (7, True)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 def test_folders_without_end(lying: Lying) -> None:
     """They are followed as deep as OpenSSH does."""
     traveller = lying("deep")
@@ -142,6 +188,13 @@ def test_server_that_never_greets(traveller: Traveller) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as silent:
         where = f"somebody@127.0.0.1:{silent.getsockname()[1]}"
         seen = traveller.run("ls", "--timeout", "2", where)
+    assert (seen.code, "no answer from" in seen.error) == (5, True)
+
+
+def test_server_that_never_says_who_may_in(lying: Lying) -> None:
+    """And for one that proves who it is, and leaves the login open."""
+    traveller = lying("mute")
+    seen = traveller.run("ls", "--timeout", "2", traveller.server, timeout=30)
     assert (seen.code, "no answer from" in seen.error) == (5, True)
 
 

@@ -27,8 +27,15 @@ def find_token(token_file: Path | None, *, from_stdin: bool) -> Secret | None:
     if from_stdin:
         if sys.stdin.isatty():  # typed, or pasted: not to be seen
             return _token(prompts.ask("Access token: ").text(), "the line that was typed")
-        return _token(sys.stdin.readline(_LONGEST), "the first line of standard input")
+        return _token(_first_line(), "the first line of standard input")
     return _token(given, TOKEN_VARIABLE) if given else None
+
+
+def _first_line() -> str:
+    try:
+        return sys.stdin.readline(_LONGEST)
+    except UnicodeError:
+        return ""  # no token; the error of Python has what was read
 
 
 def _read(path: Path) -> str:

@@ -28,7 +28,10 @@ def log_in(wanted: Wanted) -> None:
     if server.token_from_stdin or wanted.token_file is not None:
         message = "a token needs no session: give it to the command itself"
         raise click.UsageError(message)
-    before = kept_sessions.load(server.url)
+    try:
+        before = kept_sessions.load(server.url)
+    except RequestError:  # damaged, or in a keyring that is locked: the new one takes its place
+        before = None
     wire = wire_to(server)
     identity = SessionIdentity(wire, server.account, None)
     identity.sign_in("log in from a terminal")

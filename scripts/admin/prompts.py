@@ -33,6 +33,9 @@ def ask(prompt: str) -> Secret:
         except EOFError:
             print(file=sys.stderr)  # noqa: T201 - the cursor stands behind the prompt
             answer = ""
+        except UnicodeDecodeError:
+            message = "what was typed is not UTF-8: set the terminal to UTF-8"
+            raise AccessError(message) from None  # the error of Python has what was typed
     if not answer:
         message = "nothing was given"
         raise AccessError(message)

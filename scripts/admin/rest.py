@@ -22,6 +22,7 @@ from scripts.admin.administration import (
     IssuedToken,
     NewToken,
     Page,
+    RoadError,
     Session,
     Totp,
 )
@@ -31,6 +32,8 @@ from scripts.admin.wire import ApiProblem, Wire
 T = TypeVar("T")
 _ONESELF = "me"
 _PAGE = 200
+_MOST_ITEMS = 100_000
+"""More than any account has, or any command asks for."""
 _MENDED = 3
 """How often one request is sent: it may need a new session, and then a confirmation."""
 
@@ -222,8 +225,14 @@ class RestAdministration:
             page = self._call("GET", path, Page[kind], query=asked)  # type: ignore[valid-type]
             found += page.items
             cursor = page.next_cursor
+            if len(page.items) > wanted or len(found) > _MOST_ITEMS:
+                message = f"{self._wire.server} lists more than was asked for: given up"
+                raise RoadError(message)
             if cursor is None or len(found) == limit:
                 return Page(found, cursor)
+            if not page.items:
+                message = f"{self._wire.server} gives a list that has no end: given up"
+                raise RoadError(message)
 
 
 def _of(account: str, *parts: str) -> str:

@@ -30,6 +30,7 @@ _CONNECT_SECONDS = 10
 _MOST_BYTES = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
 _LONGEST_URL = 2048
+_RETRY_SECONDS = re.compile(r"[0-9]{1,9}")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -130,7 +131,8 @@ class Transport:
             raise RoadError(message)
         retry = answer.headers.get("Retry-After", "")
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Answer(answer.status, kind, content, int(retry) if retry.isdecimal() else None)
+        seconds = int(retry) if _RETRY_SECONDS.fullmatch(retry) else None
+        return Answer(answer.status, kind, content, seconds)
 
     def close(self) -> None:
         """Close the connections."""

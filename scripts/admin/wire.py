@@ -114,6 +114,6 @@ class Wire:
     def _read(self, body: bytes, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(body, type=kind)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             message = f"{self.server} answers what this version does not understand: {error}"
             raise RoadError(printable(message)) from error

@@ -1,6 +1,7 @@
 """`sftp-mfa-admin` as people and jobs run it: in a terminal of its own, or with none at all."""
 
 import base64
+import os
 import re
 import subprocess
 import termios
@@ -120,6 +121,12 @@ class Conversation:
         """Wait for a prompt, and type a line, which the terminal must not show."""
         self.wait_for(prompt)
         self._child.sendline(text)
+        return self
+
+    def raw(self, prompt: str, typed: bytes) -> "Conversation":
+        """Wait for a prompt, and type bytes as they are."""
+        self.wait_for(prompt)
+        os.write(self._child.child_fd, typed)
         return self
 
     def wait_for(self, prompt: str) -> "Conversation":

@@ -20,6 +20,7 @@ from store.access_tokens import Scope
 
 LIST = "list-auth-factor-access-token"
 TOKEN = "smfa_" + "0" * 57
+_PROBLEM = "application/problem+json"
 
 
 def write_profiles(desk: Desk, text: str, mode: int = 0o644) -> Path:
@@ -135,6 +136,12 @@ def test_a_redirect_is_not_followed(desk: Desk) -> None:
         (http("404 Not Found", b"<html>", "text/html"), "it is no sftp-mfa"),
         (http("502 Bad Gateway", b"<html>", "text/html"), "answers with status 502: it is broken"),
         (http("503 x", b"{}", "application/problem+json"), "does not understand"),
+        (http("200 OK", b'{"name": "\xff"}'), "does not understand"),
+        (http("200 OK", b'{"x": ' + b"[" * 100_000), "does not understand"),
+        (
+            http("429 x", b'{"title":"Wait","code":"c"}', _PROBLEM, f"Retry-After: {'9' * 5000}"),
+            "error: Wait",
+        ),
         (
             http("403 x", b'{"title":"\\u001b[2Jx","code":"c"}', "application/problem+json"),
             "error: \\x1b[2Jx",
@@ -163,6 +170,28 @@ def test_an_answer_without_end_is_given_up(desk: Desk) -> None:
         refused = desk.run(LIST, "me", "--server", server.url, SFTP_MFA_TOKEN=TOKEN)
     assert refused.status == 3
     assert "answers more than 16 MB: given up" in refused.errors
+
+
+@pytest.mark.parametrize("count", [0, 201])
+def test_a_list_without_end_is_given_up(desk: Desk, count: int) -> None:
+    """So is one that gives more than was asked, or says that there is more and gives nothing."""
+    times = dict.fromkeys(("createdAt", "expiresAt", "lastUsedAt"), "2026-11-24T12:00:00Z")
+    token = {"id": "a", "name": "n", "scopes": [], "networks": [], "lastUsedAddress": None, **times}
+    page = {"items": [token] * count, "nextCursor": "further"}
+    none = dict.fromkeys(("knownSince", "adoptedAt", "barredAt", "lockedUntil"))
+    account = {"name": "ruth", "wrongCodes": 0, **none}
+
+    def answer(connection: socket.socket) -> None:
+        value = page if b"/access-tokens" in server.requests[-1] else account
+        connection.sendall(
+            http("200 OK", json.dumps(value).encode(), "application/json", "Connection: close")
+        )
+
+    with answering(answer) as server:
+        refused = desk.run(LIST, "me", "--server", server.url, SFTP_MFA_TOKEN=TOKEN)
+    assert refused.status == 3
+    assert "given up" in refused.errors
+    assert len(refused.errors.splitlines()) == 1
 
 
 def test_an_answer_that_comes_drop_by_drop_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

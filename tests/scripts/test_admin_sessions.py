@@ -89,6 +89,16 @@ def test_a_kept_session_that_others_can_read_is_not_used(
     assert "open to group or others" in refused.errors
 
 
+def test_a_login_takes_the_place_of_what_cannot_be_read(desk: Desk, ruth: Account) -> None:
+    """That is what the message says to do."""
+    log_in(desk, ruth)
+    file = state_file(desk)
+    file.write_text("{")
+    assert "log in anew" in desk.run(LIST, "me").errors
+    log_in(desk, ruth)
+    assert desk.run(LIST, "me").status == 0
+
+
 def test_another_account_does_not_use_the_session(
     desk: Desk, ruth: Account, account: Account
 ) -> None:

@@ -129,6 +129,18 @@ def test_a_token_needs_nobody(desk: Desk, ruth: Account, tmp_path: Path) -> None
     assert desk.run(LIST, "me", "--token-file", str(file)).status == 0
 
 
+def test_what_is_no_text_is_told_in_one_line(desk: Desk, ruth: Account) -> None:
+    """Python's own error would have what was read in its text, or a traceback around it."""
+    more = {"PYTHONIOENCODING": "ascii:strict"}
+    refused = desk.run(LIST, "me", "--token-stdin", given=f"smfa_{'0' * 57}\n\xe4", **more)
+    assert refused.status == 1
+    assert "holds no access token" in one_line(refused)
+    told = desk.type(LIST, "me", "--as", ruth.name).raw(PASSWORD, b"precious\xe4\n").end()
+    assert told.status == 1
+    assert told.lines[-1] == "error: what was typed is not UTF-8: set the terminal to UTF-8"
+    assert "precious" not in told.output
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_token_file_that_others_can_open_is_refused(
     desk: Desk, ruth: Account, tmp_path: Path, mode: int

@@ -49,26 +49,32 @@ def back_up(config: Path, folder: Path, keys_to: Path | None) -> Iterator[str]:
     settings = load(config)
     store = sqlite_file(settings)
     os.umask(0o077)
-    read_keys(Path(settings.store.key_file))
+    key_file = Path(settings.store.key_file)
+    keys = read_keys(key_file)
     copy = store.with_name(f".{store.name}.backup")
     try:
         folder.mkdir(mode=0o700)
         if keys_to is not None:
-            _put(Path(settings.store.key_file), keys_to)
+            _put(key_file, keys_to)
     except OSError as error:
         message = f"{error.filename}: {error.strerror}"
         raise RequestError(message) from error
     try:
         as_service(settings, lambda: _copy(settings, store, copy))
         _put(copy, folder / STORE)
+        if keys_to is None:
+            _put(key_file, folder / KEYS)
+        if read_keys(key_file) != keys:
+            message = "the keys were rotated in the meantime, so they may not fit: run it again"
+            raise RequestError(message)
     except BaseException:
         shutil.rmtree(folder)  # nobody is to take a part of a backup for one
+        if keys_to is not None:
+            keys_to.unlink(missing_ok=True)
         raise
     finally:
         copy.unlink(missing_ok=True)
     _put(config, folder / CONFIG)
-    if keys_to is None:
-        _put(Path(settings.store.key_file), folder / KEYS)
     _write_manifest(folder)
     yield f"{folder}: a copy of the store that was opened with its keys, and the configuration"
     if keys_to is None:

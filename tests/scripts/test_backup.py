@@ -11,10 +11,12 @@ import pytest
 from harness import sandbox
 from harness.installation import ROOT as _ROOT
 from harness.installation import Device, Installation
+from harness.waiting import until
 
 from store.audit_log import Filter
 from store.decisions import Attempt, Denied, Granted, Protocol, Reason
 from store.errors import TamperedError
+from store.sealing import read_keys, replace_key_file
 from store.secret import Secret
 
 pytestmark = pytest.mark.system
@@ -103,6 +105,32 @@ def test_keys_can_be_kept_apart(host: Installation, folder: Path) -> None:
         assert other.store.accounts.show("alice").adopted_at is not None
     finally:
         other.close()
+
+
+def test_keys_that_are_rotated_meanwhile_are_no_backup(host: Installation, folder: Path) -> None:
+    """The copy may have secrets under a key that the keys of before do not have."""
+    enroll(host)
+    host.close()
+    host._store = None  # noqa: SLF001
+    keys = folder.with_name(f"{folder.name}.keys")
+    with closing(sqlite3.connect(host.database, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        started = subprocess.Popen(
+            [sandbox.command("sftp-mfa"), "back-up", folder, "--keys-to", keys],
+            env={"SFTP_MFA_CONFIG": str(host.config), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        until(host.database.with_name(".store.db.backup").exists, "a copy that waits", 30)
+        present = read_keys(host.keys)
+        group = host.keys.stat().st_gid
+        replace_key_file(host.keys, {"0a0b0c0d": bytes(32), **present}, group)
+        holder.execute("ROLLBACK")
+    _, said = started.communicate(timeout=60)
+    assert (started.returncode, "rotated in the meantime" in said) == (1, True)
+    assert not folder.exists()
+    assert not keys.exists()
 
 
 def test_no_code_of_before_counts_again(host: Installation, folder: Path) -> None:

@@ -64,9 +64,7 @@ def back_up(config: Path, folder: Path, keys_to: Path | None) -> Iterator[str]:
         _put(copy, folder / STORE)
         if keys_to is None:
             _put(key_file, folder / KEYS)
-        if read_keys(key_file) != keys:
-            message = "the keys were rotated in the meantime, so they may not fit: run it again"
-            raise RequestError(message)
+        _require_same(keys, read_keys(key_file))
     except BaseException:
         shutil.rmtree(folder)  # nobody is to take a part of a backup for one
         if keys_to is not None:
@@ -81,6 +79,12 @@ def back_up(config: Path, folder: Path, keys_to: Path | None) -> Iterator[str]:
         yield f"{folder} has the keys too: who can read it can compute everybody's codes"
     else:
         yield f"{keys_to}: the keys, without which the copy is worth nothing; keep them apart"
+
+
+def _require_same(before: dict[str, bytes], after: dict[str, bytes]) -> None:
+    if before != after:
+        message = "the keys were rotated in the meantime, so they may not fit: run it again"
+        raise RequestError(message)
 
 
 def digest(path: Path) -> str:

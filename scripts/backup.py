@@ -65,15 +65,18 @@ def back_up(config: Path, folder: Path, keys_to: Path | None) -> Iterator[str]:
         if keys_to is None:
             _put(key_file, folder / KEYS)
         _require_same(keys, read_keys(key_file))
-    except BaseException:
+        _put(config, folder / CONFIG)
+        _write_manifest(folder)
+    except BaseException as error:
         shutil.rmtree(folder)  # nobody is to take a part of a backup for one
         if keys_to is not None:
             keys_to.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            message = f"{error.filename or folder}: {error.strerror}"
+            raise RequestError(message) from error
         raise
     finally:
         copy.unlink(missing_ok=True)
-    _put(config, folder / CONFIG)
-    _write_manifest(folder)
     yield f"{folder}: a copy of the store that was opened with its keys, and the configuration"
     if keys_to is None:
         yield f"{folder} has the keys too: who can read it can compute everybody's codes"

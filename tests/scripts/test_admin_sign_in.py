@@ -189,11 +189,13 @@ def expired(desk: Desk, owner: Account) -> str:
 
 
 def unknown(desk: Desk, owner: Account) -> str:
-    """Make up a token with a right checksum."""
+    """Make up a token with a right checksum; the account that had it is as if it never had."""
     other = open_store(load(desk.host.installation.config))
-    token = other.access_tokens.issue(owner.name, "t", ROOT, scopes=(Scope.API,))[0].text()
+    name = f"{owner.name}-left"
+    token = other.access_tokens.issue(name, "t", ROOT, scopes=(Scope.API,))[0].text()
     with other.units.begin() as work:
         work.connection.execute(delete(access_tokens).where(access_tokens.c.id == token[5:13]))
+    other.accounts.forget(name, ROOT)
     other.close()
     return token
 

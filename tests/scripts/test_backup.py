@@ -337,6 +337,20 @@ def test_backup_never_overwrites_and_leaves_no_half(host: Installation, folder: 
     assert not other.exists()
 
 
+def test_full_disk_leaves_no_half_and_one_line(host: Installation, folder: Path) -> None:
+    """Nobody is to take a part of a backup for one."""
+    enroll(host)
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", folder], check=True)
+    try:
+        done = host.run("sftp-mfa", "back-up", str(folder / "made"), check=False)
+        assert done.returncode == 1
+        assert done.stderr.splitlines() == [f"error: {folder / 'made'}: No space left on device"]
+        assert not (folder / "made").exists()
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 def test_settles_a_postgresql_store_that_its_own_tools_restored(postgres: str) -> None:
     """The rule is the same there; back-up and restore name those tools."""
     host = Installation(postgres)

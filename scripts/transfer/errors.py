@@ -47,3 +47,8 @@ def local_error(path: str | bytes, what: str) -> TransferError:
 def network_error(message: str) -> TransferError:
     """Tell of the way to the server."""
     return TransferError(Exit.NETWORK, message)
+
+
+def broken_off(what: str) -> TransferError:
+    """Tell that a session ended before its work was done; what has come by then stays."""
+    return network_error(f"{what}: run the same command to go on")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import asyncssh
 from asyncssh import SFTPAttrs, SFTPClient
 
-from scripts.transfer.errors import TransferError, network_error, remote_error
+from scripts.transfer.errors import TransferError, broken_off, remote_error
 from scripts.transfer.names import is_file_name, show
 
 _LOST = (
@@ -71,8 +71,8 @@ def about(path: bytes) -> Iterator[None]:
     try:
         yield
     except _LOST as error:
-        message = f"the connection was lost: {show(str(error)) or 'closed'}"
-        raise network_error(message) from error
+        what = f"the connection was lost: {show(str(error)) or 'closed'}"
+        raise broken_off(what) from error
     except asyncssh.SFTPError as error:
         raise remote_error(path, show(error.reason) or "failed") from error
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import asyncssh
 
-from scripts.transfer.errors import Exit, TransferError, network_error
+from scripts.transfer.errors import Exit, TransferError, broken_off
 from scripts.transfer.login import Credentials, logged_in
 from scripts.transfer.names import show
 from scripts.transfer.remote import Remote, about
@@ -37,10 +37,10 @@ async def in_session(
             await _end(watched, connection)
     if job in ended:
         return job.result()
-    message = f"no sign of life from {settings.host} for {seconds:.0f} s"
+    what = f"no sign of life from {settings.host} for {seconds:.0f} s"
     if lost in ended:
-        message = f"{settings.host} closed the connection: run the same command to go on"
-    raise network_error(message)
+        what = f"{settings.host} closed the connection"
+    raise broken_off(what)
 
 
 async def _end(tasks: set[asyncio.Future[Any]], connection: asyncssh.SSHClientConnection) -> None:
@@ -59,16 +59,29 @@ async def _work(
     most_entries: int,
     touch: Callable[[], None],
 ) -> T:
+    try:
+        sftp = await _sftp(connection)
+        try:
+            return await work(Remote(sftp, most_entries, touch))
+        finally:
+            sftp.exit()
+    except OSError as error:
+        if not connection.is_closed():
+            raise
+        # What TCP says of the connection reaches each request that was under way.
+        what = f"the connection was lost: {error.strerror or type(error).__name__}"
+        raise broken_off(what) from error
+
+
+async def _sftp(connection: asyncssh.SSHClientConnection) -> asyncssh.SFTPClient:
     with about(b"SFTP"):
         try:
-            sftp = await connection.start_sftp_client()
+            return await connection.start_sftp_client()
         except asyncssh.ChannelOpenError as error:
+            if connection.is_closed():
+                raise
             message = f"the server offers this account no SFTP: {show(error.reason)}"
             raise TransferError(Exit.REFUSED, message) from error
-    try:
-        return await work(Remote(sftp, most_entries, touch))
-    finally:
-        sftp.exit()
 
 
 class _Silence:

@@ -5,7 +5,9 @@ python hostile_server.py PORT KEY LIE
 
 import asyncio
 import os
+import socket
 import stat
+import struct
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,6 +19,8 @@ FILE = stat.S_IFREG | 0o666
 FOLDER = stat.S_IFDIR | 0o777
 LARGE = 20_000_000
 BLOCK = 261_120
+ENDS = ("ends SFTP", "disconnects", "hangs up", "resets")
+"""Ways to end in the middle of a transfer."""
 NAMES = [b"../../escaped", b"/tmp/escaped", b"..", b".", b"", b"a/b", b"nul\0l", b"\x1b[2Jgood"]
 
 
@@ -25,11 +29,18 @@ class Liar(asyncssh.SFTPServer):
 
     lie = ""
 
+    def __init__(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        """Serve, or be gone."""
+        super().__init__(chan)
+        if self.lie == "resets at once":
+            reset(self.connection)
+
     def _attributes(self, path: bytes) -> SFTPAttrs:
         name = os.path.basename(path)  # noqa: PTH119 - bytes of a protocol
         is_folder = name in {b"tree", b".", b"deeper"}
         sizes = {"short": 5_000_000, "huge": 1 << 60, "zero": 0}
-        size = sizes.get(self.lie, LARGE if self.lie in {"hole", "small blocks"} else 10)
+        is_large = self.lie in {"hole", "small blocks"} or self.lie in ENDS
+        size = sizes.get(self.lie, LARGE if is_large else 10)
         mode = FOLDER if is_folder else FILE
         return SFTPAttrs(permissions=mode, size=size, uid=0, gid=0, atime=1, mtime=1)
 
@@ -80,18 +91,56 @@ class Liar(asyncssh.SFTPServer):
         del file_obj
         if self.lie == "hole" and offset == BLOCK:
             await asyncio.sleep(3600)
+        if self.lie in ENDS and offset >= LARGE // 2:
+            self._end()
         if self.lie == "short":
             return b"x" * max(0, min(size, 4_000_000 - offset))
         if self.lie == "more":
             return b"x" * (size + 1)
         return b"x" * size
 
+    def write(self, file_obj: object, offset: int, data: bytes) -> Any:
+        """Take everything, or end."""
+        del file_obj
+        if self.lie in ENDS and offset >= LARGE // 2:
+            self._end()
+        return len(data)
+
     def close(self, file_obj: object) -> None:
         """Do nothing."""
+
+    def _end(self) -> None:
+        """End in the middle of a transfer, in the way that is the lie."""
+        connection = self.connection
+        if self.lie == "ends SFTP":
+            self.channel.exit(1)
+        elif self.lie == "disconnects":
+            connection.disconnect(asyncssh.DISC_BY_APPLICATION, "going down\x1b[2J")
+        elif self.lie == "hangs up":
+            connection.abort()
+        else:
+            reset(connection)
+
+
+def reset(connection: asyncssh.SSHServerConnection) -> None:
+    """Have TCP say that the connection is broken, as a firewall or a restarted machine does."""
+    on, seconds = 1, 0
+    sock = connection.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, seconds))
+    connection.abort()
 
 
 class Open(asyncssh.SSHServer):
     """Lets everybody in, after questions that are meant for the terminal."""
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Keep it, to end it."""
+        self._connection = conn
+
+    def auth_completed(self) -> None:
+        """Stay, or be gone."""
+        if Liar.lie == "hangs up at once":
+            asyncio.get_running_loop().call_soon(self._connection.abort)
 
     async def begin_auth(self, username: str) -> bool:  # type: ignore[override]
         """Ask something only if that is the lie."""

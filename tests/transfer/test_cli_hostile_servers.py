@@ -176,11 +176,31 @@ def test_sizes_that_are_wrong(lying: Lying, lie: str, words: str) -> None:
     assert sum((traveller.home / name).stat().st_size for name in left) < 40 * MEGABYTE
 
 
+@pytest.mark.parametrize(
+    ("lie", "command"),
+    [
+        *((end, "get") for end in hostile_server.ENDS),
+        *((end, "put") for end in hostile_server.ENDS),
+        ("hangs up at once", "get"),
+        ("resets at once", "get"),
+    ],
+)
+def test_every_end_of_a_connection_says_how_to_go_on(lying: Lying, lie: str, command: str) -> None:
+    """However it ends: SFTP alone, by the protocol's word, by TCP's, or before SFTP has begun."""
+    traveller = lying(lie)
+    (traveller.home / "file").write_bytes(bytes(hostile_server.LARGE))
+    seen = traveller.run(command, traveller.server, "file", timeout=30)
+    assert (seen.code, "run the same command to go on" in seen.screen) == (5, True), seen
+    assert seen.error.count("\n") == 0
+    assert "\x1b" not in seen.screen
+
+
 def test_silence(lying: Lying) -> None:
     """A server that says nothing more is left after a time."""
     traveller = lying("silent")
     seen = traveller.run("ls", "--timeout", "2", traveller.server, "tree")
     assert (seen.code, "no sign of life" in seen.error) == (5, True)
+    assert "run the same command to go on" in seen.error
 
 
 def test_server_that_never_greets(traveller: Traveller) -> None:

@@ -188,7 +188,7 @@ class Bed:
         public = self.run_in(service, "cat", "/etc/ssh/host-keys/ssh_host_ed25519_key.pub")
         key = " ".join(public.split()[:2])
         port = self.ports[service]
-        known = self.folder / f"known-hosts-{service}"
+        known = self.folder / f"known-hosts-{secrets.token_hex(4)}"  # others may be reading theirs
         known.write_text(f"[127.0.0.1]:{port} {key}\n")
         return Door(port, known, "")
 

@@ -39,10 +39,12 @@ class Task(Protocol):
     def key(self) -> Key:
         """Say what the row is known by."""
 
-    def do(self, administration: Administration, results: Results) -> None:
-        """Do it, and write what came of it."""
+    def do(self, administration: Administration, account: str, results: Results) -> None:
+        """Do it on the account that the row names, and write what came of it."""
 
-    def redo(self, administration: Administration, results: Results, begun: Result) -> None:
+    def redo(
+        self, administration: Administration, account: str, results: Results, begun: Result
+    ) -> None:
         """Do it where an earlier run has begun it and may have done it."""
 
 
@@ -58,14 +60,16 @@ class Act:
         """Give the user."""
         return key_of(self.row.user)
 
-    def do(self, administration: Administration, results: Results) -> None:
+    def do(self, administration: Administration, account: str, results: Results) -> None:
         """Act on the account."""
-        self.act(administration, administration.account(self.row.user))
-        results.write(self.key, State.DONE)
+        self.act(administration, account)
+        results.write(self.key, State.DONE, account=account)
 
-    def redo(self, administration: Administration, results: Results, _begun: Result) -> None:
+    def redo(
+        self, administration: Administration, account: str, results: Results, _begun: Result
+    ) -> None:
         """Act again."""
-        self.do(administration, results)
+        self.do(administration, account, results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +84,25 @@ class Issue:
         """Give the user and the token's name."""
         return key_of(self.row.user, self.new.name)
 
-    def do(self, administration: Administration, results: Results) -> None:
+    def do(self, administration: Administration, account: str, results: Results) -> None:
         """Write down which tokens of this name there are, then issue one more."""
-        account = administration.account(self.row.user)
         there = " ".join(self._of_this_name(administration, account))
-        results.write(self.key, State.BEGUN, detail=there)
+        results.write(self.key, State.BEGUN, account=account, detail=there)
         issued = administration.issue_token(account, self.new)
         results.write(
             self.key,
             State.DONE,
+            account=account,
             token_id=issued.id,
             token=issued.token,
             expires_at=issued.expires_at,
         )
 
-    def redo(self, administration: Administration, results: Results, begun: Result) -> None:
+    def redo(
+        self, administration: Administration, account: str, results: Results, begun: Result
+    ) -> None:
         """Revoke what was issued and never written down, so that nobody has it; then issue."""
         _wait_until_settled(administration, begun)
-        account = administration.account(self.row.user)
         before = set(begun.detail.split())
         for token_id in self._of_this_name(administration, account):
             if token_id not in before:
@@ -106,7 +111,7 @@ class Issue:
                 except NotFoundError:
                     continue  # somebody else was quicker
                 note(f"{account}: revoked token {token_id}, whose secret was lost when it stopped")
-        self.do(administration, results)
+        self.do(administration, account, results)
 
     def _of_this_name(self, administration: Administration, account: str) -> list[str]:
         return [one.id for one in administration.tokens(account) if one.name == self.new.name]
@@ -188,10 +193,11 @@ class _Work:
 
     def _one(self, task: Task, last: Result | None, say: Callable[[str], None]) -> None:
         try:
+            account = self._account(task)
             if last is not None and last.state == State.BEGUN:
-                task.redo(self._administration, self._results, last)
+                task.redo(self._administration, account, self._results, last)
             else:
-                task.do(self._administration, self._results)
+                task.do(self._administration, account, self._results)
         except (AccessError, WriteError):
             raise  # no other row would fare better
         except RequestError as error:
@@ -209,6 +215,15 @@ class _Work:
         else:
             self._counts["done"] += 1
             self._broken_in_a_row = 0
+
+    def _account(self, task: Task) -> str:
+        """Give the one name of a row's account, which another row may have in another spelling."""
+        account = self._administration.account(task.row.user)
+        other = self._results.row_of(account, task.key)
+        if other is not None:
+            message = f"{account} has a row already, as {printable(other)}"
+            raise RequestError(message)
+        return account
 
 
 def _tell_of(task: Task, error: Exception, say: Callable[[str], None]) -> None:

@@ -18,7 +18,10 @@ from scripts.admin.output import csv_cell, printable
 from scripts.admin.private_files import trouble_of
 from store.errors import RequestError
 
-_FIELDS = ("action", "user", "name", "state", "at", "token_id", "token", "expires_at", "detail")
+_FIELDS = (
+    *("action", "user", "name", "state", "at", "account"),
+    *("token_id", "token", "expires_at", "detail"),
+)
 _MOST_BYTES = 1 << 30
 
 
@@ -39,6 +42,8 @@ class Result:
     name: str
     state: State
     at: str
+    account: str = ""
+    """The one name of whom the row's user is a spelling; empty: nobody has asked yet."""
     token_id: str = ""
     token: str = ""
     expires_at: str = ""
@@ -72,6 +77,11 @@ class Results:
             raise RequestError(message) from error
         try:
             self._found = self._take_over()
+            self._rows = {
+                (result.account, result.name): key
+                for key, result in self._found.items()
+                if result.account
+            }
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -88,11 +98,19 @@ class Results:
         """Give what is known of a row."""
         return self._found.get(key)
 
+    def row_of(self, account: str, key: Key) -> str | None:
+        """Give the user of another row, done or begun, that is the same account's; None: none."""
+        other = self._rows.get((csv_cell(account), key[1]))
+        if other is None or other == key or self._found[other].state == State.FAILED:
+            return None
+        return other[0]
+
     def write(
         self,
         key: Key,
         state: State,
         *,
+        account: str = "",
         token_id: str = "",
         token: str = "",
         expires_at: datetime | None = None,
@@ -101,9 +119,13 @@ class Results:
         """Write what came of a row; it is on the disk when this returns."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         expires, said = csv_cell(expires_at), csv_cell(printable(detail))
-        result = Result(self._action, *key, state, at, token_id, token, expires, said)
+        result = Result(
+            self._action, *key, state, at, csv_cell(account), token_id, token, expires, said
+        )
         self._append([getattr(result, name) for name in _FIELDS])
         self._found[key] = result
+        if account:
+            self._rows[result.account, result.name] = key
 
     def _take_over(self) -> dict[Key, Result]:
         trouble = trouble_of(os.fstat(self._descriptor), _MOST_BYTES)

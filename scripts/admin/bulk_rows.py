@@ -9,7 +9,8 @@ from pathlib import Path
 from store.errors import RequestError
 
 USER = "user"
-_STDIN = "-"
+STDIN = "-"
+"""What is written for standard input."""
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -74,7 +75,7 @@ def _with_header(lines: list[str], head: list[str], columns: Sequence[str]) -> l
 
 def _read(source: str) -> str:
     try:
-        if source == _STDIN:
+        if source == STDIN:
             data = sys.stdin.read(_MOST_BYTES + 1)
         else:
             with Path(source).open(encoding="utf-8-sig") as file:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from scripts.admin.administration import AccessToken, RoadError, Totp
+from scripts.admin.bulk_rows import STDIN
 from scripts.admin.output import Column, Form, show_time
 from scripts.admin.road import road_options
 from scripts.command_line import EXIT_BROKEN, guarded
@@ -79,6 +80,9 @@ def bulk(command: Callable[..., Any]) -> Callable[..., Any]:
         if (options["user"] is None) is (from_file is None):
             message = "give a user, or --from-file"
             raise click.UsageError(message)
+        if from_file == STDIN and options["token_stdin"]:
+            message = "--from-file - and --token-stdin both read standard input: give one a file"
+            raise click.UsageError(message)
         if results is not None and from_file is None:
             message = "--results is for --from-file"
             raise click.UsageError(message)
@@ -102,7 +106,7 @@ class Source:
 
 def _source(from_file: str, results: Path | None) -> Source:
     command = str(click.get_current_context().info_name)
-    if results is None and from_file == "-":
+    if results is None and from_file == STDIN:
         message = "say with --results which file the results go to"
         raise click.UsageError(message)
     return Source(command, from_file, results or Path(f"{from_file}.{command}.csv"))

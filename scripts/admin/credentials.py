@@ -15,6 +15,15 @@ _TOKEN = re.compile(r"smfa_[0-9A-Za-z]{57}")  # store.access_tokens has its part
 _LONGEST = 4096
 
 
+def place_of_token(token_file: Path | None, *, from_stdin: bool) -> str | None:
+    """Say where a token was given; None where none was."""
+    if token_file is not None:
+        return str(token_file)
+    if from_stdin:
+        return "standard input"
+    return TOKEN_VARIABLE if os.environ.get(TOKEN_VARIABLE) else None
+
+
 def find_token(token_file: Path | None, *, from_stdin: bool) -> Secret | None:
     """Read the token that was given, if one was; RequestError if it cannot be one."""
     # Taken out of the environment, so that nothing that is started from here has it.

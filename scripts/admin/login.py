@@ -4,7 +4,7 @@ import click
 
 from scripts.admin.common import administers
 from scripts.admin.output import note
-from scripts.admin.road import Wanted, choose_server, wire_to
+from scripts.admin.road import Server, Wanted, choose_server, wire_to
 from store.errors import RequestError
 
 
@@ -24,10 +24,7 @@ def log_in(wanted: Wanted) -> None:
     from scripts.admin import kept_sessions  # noqa: PLC0415 - so that help stays quick
     from scripts.admin.sign_in import SessionIdentity  # noqa: PLC0415
 
-    server = choose_server(wanted)
-    if server.token_from_stdin or wanted.token_file is not None:
-        message = "a token needs no session: give it to the command itself"
-        raise click.UsageError(message)
+    server = _server(wanted)
     try:
         before = kept_sessions.load(server.url)
     except RequestError:  # damaged, or in a keyring that is locked: the new one takes its place
@@ -55,13 +52,21 @@ def log_out(wanted: Wanted) -> None:
     from scripts.admin import kept_sessions  # noqa: PLC0415
     from scripts.admin.sign_in import SessionIdentity  # noqa: PLC0415
 
-    server = choose_server(wanted)
+    server = _server(wanted)
     kept = kept_sessions.load(server.url)
-    if kept is None:
-        message = f"nobody is logged in to {server.url}"
+    if kept is None or wanted.sign_in_as not in {None, kept.account}:
+        who = "nobody is" if kept is None else f"{kept.account} is, and nobody else is,"
+        message = f"{who} logged in to {server.url}"
         raise RequestError(message)
     kept_sessions.forget(server.url)
     wire = wire_to(server)
     SessionIdentity(wire, None, kept).end()
     wire.close()
     click.echo(f"Signed out of {server.url}.")
+
+
+def _server(wanted: Wanted) -> Server:
+    if wanted.token_stdin or wanted.token_file is not None:
+        message = "a token needs no session: give it to the command itself"
+        raise click.UsageError(message)
+    return choose_server(wanted)

@@ -44,6 +44,9 @@ class Server:
 
     url: str
     account: str | None
+    """Who signs in where there is no token."""
+    signs_in: bool
+    """The command line says who signs in, which nobody does who has a token."""
     ca_file: Path | None
     token_file: Path | None
     token_from_stdin: bool
@@ -153,6 +156,10 @@ def wire_to(server: Server) -> "Wire":
 def _over_rest(server: Server) -> Administration:
     from scripts.admin.rest import RestAdministration  # noqa: PLC0415 - only for this road
 
+    given = credentials.place_of_token(server.token_file, from_stdin=server.token_from_stdin)
+    if given is not None and server.signs_in:
+        message = f"--as is for who signs in, and {given} has a token: leave one of them away"
+        raise click.UsageError(message)
     token = credentials.find_token(server.token_file, from_stdin=server.token_from_stdin)
     wire = wire_to(server)
     identity: Identity
@@ -192,6 +199,7 @@ def _server(wanted: Wanted, profile: Profile) -> Server:
     return Server(
         normal_server(profile.server),
         wanted.sign_in_as or profile.account,
+        wanted.sign_in_as is not None,
         wanted.ca_file or (Path(profile.ca_file) if profile.ca_file else None),
         token_file,
         wanted.token_stdin,

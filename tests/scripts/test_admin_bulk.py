@@ -116,6 +116,31 @@ def test_names_come_from_standard_input(job: Desk, accounts: Accounts, tmp_path:
     assert not any(store.accounts.show(name).adopted_at for name in names)
 
 
+def test_two_spellings_of_one_account_get_one_token(
+    job: Desk, ruth: Account, accounts: Accounts, tmp_path: Path
+) -> None:
+    """What only the server knows is told of the second row, in this run and in the next."""
+    other = accounts.make().name
+    (tmp_path / "names").write_text(f"me\n{ruth.name}\n{other}\n")
+    argv = [ISSUE, "--from-file", "names", "--name", "job"]
+    said = f"line 2: {ruth.name}: {ruth.name} has a row already, as me\n"
+    before = len(live(job, ruth.name))
+    for counts in ("2 done, 1 failed", "0 done, 2 done before, 1 failed"):
+        told = job.run(*argv)
+        assert (told.status, told.lines[0], told.errors) == (1, f"3 rows: {counts}", said)
+        assert [len(live(job, name)) for name in (ruth.name, other)] == [before + 1, 1]
+    found = results_of(tmp_path / f"names.{ISSUE}.csv")
+    assert (found["me"]["account"], found["me"]["state"]) == (ruth.name, "done")
+
+
+def test_rows_and_token_do_not_share_standard_input(job: Desk) -> None:
+    """The token would be taken for a row, and a row for the token."""
+    argv = ["bar-user", "--from-file", "-", "--results", "out", "--token-stdin"]
+    refused = job.run(*argv, given=f"smfa_{'0' * 57}\nalice\n")
+    assert refused.status == 2
+    assert "both read standard input" in refused.errors
+
+
 def test_the_host_works_through_rows_too(job: Desk, accounts: Accounts, tmp_path: Path) -> None:
     """The results are root's, and not the service's user's."""
     name = accounts.make().name

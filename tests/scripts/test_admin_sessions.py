@@ -47,6 +47,8 @@ def test_a_session_lasts_until_it_is_ended(desk: Desk, ruth: Account) -> None:
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     secret = json.loads(file.read_text())["secret"]
     assert secret not in desk.run("list-sessions", "me", "--json").output
+    refused = desk.run("logout", "--as", "somebody")
+    assert (refused.status, "nobody else is, logged in" in refused.errors) == (1, True)
     ended = desk.run("logout")
     assert ended.status == 0
     assert session.id not in [s.id for s in desk.host.installation.store.sessions.list(ruth.name)]

@@ -129,6 +129,27 @@ def test_a_token_needs_nobody(desk: Desk, ruth: Account, tmp_path: Path) -> None
     assert desk.run(LIST, "me", "--token-file", str(file)).status == 0
 
 
+def test_a_token_is_its_owners_whoever_is_to_sign_in(
+    desk: Desk, ruth: Account, tmp_path: Path
+) -> None:
+    """`--as` beside a token contradicts it, wherever the token is; nothing is sent."""
+    file = tmp_path / "token"
+    profiles = tmp_path / ".config" / "sftp-mfa" / "config.toml"
+    profiles.parent.mkdir(parents=True)
+    profiles.write_text(f'[profiles.p]\nserver = "https://127.0.0.1:9"\ntoken_file = "{file}"\n')
+    token = "smfa_" + "0" * 57
+    said = "Error: --as is for who signs in, and {} has a token: leave one of them away\n"
+    for options, more, place in (
+        (["--token-file", str(file)], {}, str(file)),
+        (["--token-stdin"], {}, "standard input"),
+        (["--profile", "p"], {}, str(file)),
+        ([], {"SFTP_MFA_TOKEN": token}, "SFTP_MFA_TOKEN"),
+    ):
+        refused = desk.run(LIST, "me", "--as", ruth.name, *options, **more)
+        assert refused.status == 2, refused.errors
+        assert refused.errors.endswith(said.format(place))
+
+
 def test_what_is_no_text_is_told_in_one_line(desk: Desk, ruth: Account) -> None:
     """Python's own error would have what was read in its text, or a traceback around it."""
     more = {"PYTHONIOENCODING": "ascii:strict"}

@@ -72,7 +72,7 @@ class Link:
         self, work: Callable[["Remote", "Options"], Awaitable[None]], chosen: dict[str, Any]
     ) -> int:
         from scripts.transfer import local, settings  # noqa: PLC0415
-        from scripts.transfer.login import Credentials  # noqa: PLC0415
+        from scripts.transfer.answers import Credentials  # noqa: PLC0415
         from scripts.transfer.options import Options  # noqa: PLC0415
         from scripts.transfer.parts import PartNames  # noqa: PLC0415
         from scripts.transfer.results import Results  # noqa: PLC0415

@@ -109,7 +109,7 @@ def rm(link: Link, paths: tuple[str, ...], *, recursive: bool) -> None:
 
     async def work(server: "Remote", options: "Options") -> None:
         from scripts.transfer.errors import Exit, TransferError, remote_error  # noqa: PLC0415
-        from scripts.transfer.trees import refuse  # noqa: PLC0415
+        from scripts.transfer.trees import DEEPEST, refuse  # noqa: PLC0415
 
         for pattern in map(os.fsencode, paths):
             for path in await server.matches(pattern, partial(refuse, options, pattern)):
@@ -117,7 +117,7 @@ def rm(link: Link, paths: tuple[str, ...], *, recursive: bool) -> None:
                     entry = await server.look(path, follow=False)
                     if entry.is_folder and not recursive:
                         raise remote_error(path, "is a folder: use -r")
-                    await _remove(server, path, entry, options)
+                    await _remove(server, path, entry, options, DEEPEST)
                 except TransferError as error:
                     if error.code is Exit.NETWORK:
                         raise
@@ -145,13 +145,18 @@ def rename(link: Link, old: str, new: str) -> None:
     link.run(work)
 
 
-async def _remove(server: "Remote", path: bytes, entry: "Entry", options: "Options") -> None:
+async def _remove(
+    server: "Remote", path: bytes, entry: "Entry", options: "Options", deepest: int
+) -> None:
+    from scripts.transfer.errors import remote_error  # noqa: PLC0415
     from scripts.transfer.remote import about  # noqa: PLC0415
-    from scripts.transfer.trees import refuse  # noqa: PLC0415
+    from scripts.transfer.trees import TOO_DEEP, refuse  # noqa: PLC0415
 
     if entry.is_folder:
+        if not deepest:
+            raise remote_error(path, TOO_DEEP)
         for inner in await server.listing(path, partial(refuse, options, path)):
-            await _remove(server, posixpath.join(path, inner.name), inner, options)
+            await _remove(server, posixpath.join(path, inner.name), inner, options, deepest - 1)
     with about(path):
         await (server.sftp.rmdir(path) if entry.is_folder else server.sftp.remove(path))
     server.touch()

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import asyncssh
 
+from scripts.transfer.answers import Credentials
 from scripts.transfer.errors import Exit, TransferError, broken_off
-from scripts.transfer.login import Credentials, logged_in
+from scripts.transfer.login import logged_in
 from scripts.transfer.names import show
 from scripts.transfer.remote import Remote, about
 from scripts.transfer.settings import Settings

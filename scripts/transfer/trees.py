@@ -16,8 +16,9 @@ from scripts.transfer.options import Options
 from scripts.transfer.remote import Entry, Remote
 from scripts.transfer.upload import Upload, upload
 
-_DEEPEST = 64
+DEEPEST = 64
 """Folders within folders, as OpenSSH allows."""
+TOO_DEEP = f"more than {DEEPEST} folders deep"
 J = TypeVar("J")
 
 
@@ -63,7 +64,7 @@ async def files_of(
         _report(options, "get", path, posixpath.join(folder.path, name), error)
         return
     try:
-        async for job in _content(server, path, into, options, _DEEPEST):
+        async for job in _content(server, path, into, options, DEEPEST):
             yield job
     finally:
         into.leave()
@@ -74,7 +75,7 @@ async def _content(
 ) -> AsyncIterator[Download]:
     try:
         if not deepest:
-            raise remote_error(path, f"more than {_DEEPEST} folders deep")
+            raise remote_error(path, TOO_DEEP)
         entries = await server.listing(path, partial(refuse, options, path))
     except TransferError as error:
         _report(options, "get", path, folder.path, error)
@@ -100,10 +101,12 @@ async def _content(
 
 
 async def content_of(
-    server: Remote, source: bytes, target: bytes, options: Options
+    server: Remote, source: bytes, target: bytes, options: Options, deepest: int = DEEPEST
 ) -> AsyncIterator[Upload]:
     """Walk a folder of this machine; its content goes into a folder of the server."""
     try:
+        if not deepest:
+            raise local_error(source, TOO_DEEP)
         is_new = await server.make_folder(target)
         there = {} if is_new else await _there(server, target, options)
         with local.about(source), os.scandir(source) as found:
@@ -116,7 +119,7 @@ async def content_of(
         if item.is_symlink() or not (item.is_dir() or item.is_file()):
             options.results.skip("put", item.path, inner, "not a regular file")
         elif item.is_dir():
-            async for job in content_of(server, item.path, inner, options):
+            async for job in content_of(server, item.path, inner, options, deepest - 1):
                 yield job
         else:
             yield Upload(item.path, inner, there.get(item.name), follow=False)

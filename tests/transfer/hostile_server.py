@@ -21,6 +21,7 @@ LARGE = 20_000_000
 BLOCK = 261_120
 ENDS = ("ends SFTP", "disconnects", "hangs up", "resets")
 """Ways to end in the middle of a transfer."""
+WORD = "word"
 NAMES = [b"../../escaped", b"/tmp/escaped", b"..", b".", b"", b"a/b", b"nul\0l", b"\x1b[2Jgood"]
 
 
@@ -80,6 +81,15 @@ class Liar(asyncssh.SFTPServer):
             yield SFTPName(b"rc", attrs=self._attributes(b"rc"))
         elif self.lie == "silent":
             await asyncio.sleep(3600)
+
+    def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:
+        """Make nothing."""
+
+    def remove(self, path: bytes) -> None:
+        """Remove nothing."""
+
+    def rmdir(self, path: bytes) -> None:
+        """Remove nothing."""
 
     def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Any:
         """Open everything."""
@@ -143,8 +153,14 @@ class Open(asyncssh.SSHServer):
             asyncio.get_running_loop().call_soon(self._connection.abort)
 
     async def begin_auth(self, username: str) -> bool:  # type: ignore[override]
-        """Ask something only if that is the lie."""
+        """Ask something, or talk, only if that is the lie."""
         del username
+        if Liar.lie == "banners":
+            while not self._connection.is_closed():
+                self._connection.send_auth_banner(f"{WORD}\n")
+                await asyncio.sleep(0)
+        if Liar.lie == "long banner":
+            self._connection.send_auth_banner(f"{WORD}\n" * 40_000)
         if Liar.lie == "mute":
             await asyncio.sleep(3600)
         return Liar.lie == "prompts"

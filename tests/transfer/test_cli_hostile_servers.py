@@ -149,11 +149,21 @@ def test_full_disk_costs_nothing_that_has_come(lying: Lying) -> None:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_folders_without_end(lying: Lying) -> None:
+@pytest.mark.parametrize("command", ["get", "rm"])
+def test_folders_without_end(lying: Lying, command: str) -> None:
     """They are followed as deep as OpenSSH does."""
     traveller = lying("deep")
-    seen = traveller.run("get", "-r", traveller.server, "tree")
+    seen = traveller.run(command, "-r", traveller.server, "tree")
     assert (seen.code, "more than 64 folders deep" in seen.error) == (6, True)
+
+
+def test_folders_without_end_here(lying: Lying) -> None:
+    """Whoever else can write into a folder of this machine makes no trouble, either."""
+    traveller = lying("deep")
+    folder = traveller.home / "up"
+    folder.joinpath(*["d"] * 400).mkdir(parents=True)
+    seen = traveller.run("put", "-r", traveller.server, "up")
+    assert (seen.code, "more than 64 folders deep" in seen.error) == (7, True)
 
 
 @pytest.mark.parametrize(
@@ -227,6 +237,15 @@ def test_words_of_the_server_in_the_terminal(lying: Lying) -> None:
     assert "\x9b" not in seen.screen
     assert "text\\x1b]0;owned" in seen.screen
     assert (seen.code, "asks without end" in seen.error) == (5, True)
+
+
+@pytest.mark.parametrize("lie", ["banners", "long banner"])
+def test_talk_without_end(lying: Lying, lie: str) -> None:
+    """What a server says before the login is over has an end, however short or long the words."""
+    traveller = lying(lie)
+    seen = traveller.type("ls", traveller.server)
+    assert (seen.code, "talks without end" in seen.error) == (5, True)
+    assert seen.screen.count(hostile_server.WORD) < 100
 
 
 def test_token_answers_one_question_only(lying: Lying) -> None:

@@ -76,6 +76,7 @@ def _finish(site: Site, work: Callable[[Visit], Answer]) -> Any:
         answer = message("refused", 400, text=str(error))
     except (StoreError, BrokerUnavailableError) as error:
         _log.error("%s; refusing", error)
+        site.metrics.count_unavailable(error)
         answer = message("unavailable", 503)
         visit.leave_store_alone()
     except Exception:  # noqa: BLE001 - whatever it is, nobody must see more than that

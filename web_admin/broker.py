@@ -6,10 +6,8 @@ what it knew of a password goes with its memory. The waits of wrong guesses run 
 """
 
 import contextlib
-import ctypes
 import logging
 import os
-import resource
 import selectors
 import signal
 import socket
@@ -34,7 +32,6 @@ _BACKLOG = 128
 _WRONG = 1
 _PEER = struct.Struct("3i")
 _FIRST_PASSED_DESCRIPTOR = 3  # sd_listen_fds(3)
-_PR_SET_DUMPABLE = 4
 
 
 @dataclass(slots=True)
@@ -199,15 +196,13 @@ def run(settings: PasswordSettings, service_uid: int, service_gid: int) -> None:
     if not (Path("/etc/pam.d") / settings.service).exists():
         message = f"/etc/pam.d/{settings.service} is missing: copy it from sshd_config/pam.d"
         raise ServeError(message)
-    _harden()
+    _clean_environment()
     broker_pam.load()
     Broker(settings, service_uid).serve(listen(Path(settings.socket), service_gid))
 
 
-def _harden() -> None:
-    """Leave no trace of memory on disk, and nothing of the caller's environment to modules."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+def _clean_environment() -> None:
+    """Leave nothing of the caller's environment to modules."""
     kept = {name: os.environ[name] for name in ("NOTIFY_SOCKET", "LISTEN_PID") & os.environ.keys()}
     os.environ.clear()
     os.environ.update(kept, PATH="/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C.UTF-8")

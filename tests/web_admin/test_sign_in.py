@@ -240,11 +240,12 @@ def test_what_is_typed_is_not_in_any_log(
 def test_without_the_broker_nobody_comes_in(
     web_hosts: Callable[..., WebHost], account: Account
 ) -> None:
-    """The pages say that they are not available, and come back with the broker."""
-    host = web_hosts()
+    """The pages say that they are not available, the metrics too; they come back with the broker."""
+    host = web_hosts(more="public_metrics = true\n")
     client = Client(host, "192.0.2.1")
     with stopped_broker(host):
         assert client.give_password(account.name, account.password).status == 503
+    assert 'sftp_mfa_unavailable_total{part="broker"} 1.0' in client.get("/api/v1/metrics").text
     client.sign_in(account)
 
 

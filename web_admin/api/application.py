@@ -20,10 +20,8 @@ from web_admin import proxies
 from web_admin.api import admission, openapi, requests
 from web_admin.api.call import Call
 from web_admin.api.endpoint import PREFIX, Endpoint, File, Reply
-from web_admin.api.metrics import Metrics
 from web_admin.api.problems import MEDIA_TYPE, Code, Problem
 from web_admin.api.registry import ENDPOINTS
-from web_admin.api.service import Service
 from web_admin.errors import BrokerUnavailableError
 from web_admin.gateway import Wsgi
 from web_admin.site import Site
@@ -44,8 +42,7 @@ _YEAR = 31_536_000
 
 def with_api(site: Site, pages: Wsgi) -> Wsgi:
     """Put the API beside the pages, and time both."""
-    service = Service(openapi.document(ENDPOINTS), Metrics(site.store))
-    api = make_application(site, service)
+    api = make_application(site)
 
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith("/api/"):
@@ -53,7 +50,7 @@ def with_api(site: Site, pages: Wsgi) -> Wsgi:
         began = time.monotonic()
 
         def start_page(status: str, *more: Any) -> Any:
-            service.metrics.observe("pages", int(status[:3]), time.monotonic() - began)
+            site.metrics.observe("pages", int(status[:3]), time.monotonic() - began)
             return start(status, *more)
 
         return pages(environ, start_page)
@@ -61,32 +58,33 @@ def with_api(site: Site, pages: Wsgi) -> Wsgi:
     return application
 
 
-def make_application(site: Site, service: Service) -> Wsgi:
+def make_application(site: Site) -> Wsgi:
     """Put the endpoints together."""
+    document = openapi.document(ENDPOINTS)
     application = bottle.Bottle()
     for endpoint in ENDPOINTS:
         path = PREFIX + endpoint.path.replace("{", "<").replace("}", ">")
-        application.route(path, endpoint.method, _handler(site, service, endpoint))
-    application.default_error_handler = lambda error: _unmatched(service, error)
+        application.route(path, endpoint.method, _handler(site, document, endpoint))
+    application.default_error_handler = lambda error: _unmatched(site, error)
     typed: Wsgi = application
     return typed
 
 
-def _handler(site: Site, service: Service, endpoint: Endpoint) -> Callable[..., Any]:
+def _handler(site: Site, document: bytes, endpoint: Endpoint) -> Callable[..., Any]:
     def handle(**parts: str) -> Any:
         began = time.monotonic()
-        response = _answer(site, service, endpoint, parts)
+        response = _answer(site, document, endpoint, parts)
         seconds = time.monotonic() - began
-        service.metrics.observe(endpoint.name, response.status_code, seconds)
+        site.metrics.observe(endpoint.name, response.status_code, seconds)
         return response
 
     return handle
 
 
-def _answer(site: Site, service: Service, endpoint: Endpoint, parts: dict[str, str]) -> Any:
+def _answer(site: Site, document: bytes, endpoint: Endpoint, parts: dict[str, str]) -> Any:
     """Do the work of an endpoint, and turn whatever comes of it into an answer."""
     try:
-        return _respond(_work(site, service, endpoint, parts))
+        return _respond(_work(site, document, endpoint, parts))
     except Problem as problem:
         return _refuse(problem)
     except NotFoundError as error:
@@ -99,19 +97,19 @@ def _answer(site: Site, service: Service, endpoint: Endpoint, parts: dict[str, s
         return _refuse(Problem(Code.REFUSED, str(error)))
     except (StoreError, BrokerUnavailableError) as error:
         _log.error("%s; refusing", error)
-        service.metrics.count_unavailable("store" if isinstance(error, StoreError) else "broker")
+        site.metrics.count_unavailable(error)
         return _refuse(Problem(Code.UNAVAILABLE, retry_after=5))
     except Exception:  # noqa: BLE001 - whatever it is, nobody must see more than that
         _log.exception("a fault of this program; refusing")
         return _refuse(Problem(Code.FAULT))
 
 
-def _work(site: Site, service: Service, endpoint: Endpoint, parts: dict[str, str]) -> Reply | File:
+def _work(site: Site, document: bytes, endpoint: Endpoint, parts: dict[str, str]) -> Reply | File:
     request = bottle.request
     peer = proxies.find_peer(request.environ, site.proxies)
     requests.check_origin(request, peer, site)
     given = requests.read_credentials(request)
-    call = Call(site, service, peer.address, request.get_header("User-Agent", ""))
+    call = Call(site, document, peer.address, request.get_header("User-Agent", ""))
     call = admission.visitor_of(call, endpoint, given)
     admission.admit(call, endpoint)
     account = call.account_of(parts["id"]) if "id" in parts else None
@@ -183,12 +181,12 @@ def _response(body: bytes, status: int, kind: str | None) -> Any:
     return response
 
 
-def _unmatched(service: Service, error: Any) -> Any:
+def _unmatched(site: Site, error: Any) -> Any:
     """Answer where there is no endpoint, or no such method of one."""
     code = _UNMATCHED.get(error.status_code, Code.FAULT)
     allowed = error.get_header("Allow")
     response = _refuse(Problem(code), [("Allow", allowed)] if allowed else [])
-    service.metrics.observe("none", code.status, 0)
+    site.metrics.observe("none", code.status, 0)
     response.apply(bottle.response)
     return response.body
 

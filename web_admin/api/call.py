@@ -12,7 +12,6 @@ from store.enforcement import groups_of
 from store.opening import Store
 from store.sessions import Session, Stage
 from web_admin.api.problems import Code, Problem
-from web_admin.api.service import Service
 from web_admin.site import Site
 
 ONESELF = "me"
@@ -53,7 +52,8 @@ class Call:
     """What handlers work with."""
 
     site: Site
-    service: Service
+    document: bytes
+    """The API's description, as OpenAPI has it."""
     address: str
     agent: str
     visitor: Caller | None = None

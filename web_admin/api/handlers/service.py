@@ -3,9 +3,9 @@
 from web_admin.api import docs
 from web_admin.api.call import Call
 from web_admin.api.endpoint import Endpoint, File, Reply, Who
-from web_admin.api.metrics import MEDIA_TYPE
 from web_admin.api.models import Health
 from web_admin.api.problems import Code
+from web_admin.metrics import MEDIA_TYPE
 
 
 def health(call: Call) -> Reply:
@@ -16,12 +16,12 @@ def health(call: Call) -> Reply:
 
 def metrics(call: Call) -> File:
     """Give the metrics."""
-    return File(call.service.metrics.write(), MEDIA_TYPE)
+    return File(call.site.metrics.write(), MEDIA_TYPE)
 
 
 def openapi(call: Call) -> File:
     """Give the documentation for programs."""
-    return File(call.service.document, "application/json")
+    return File(call.document, "application/json")
 
 
 def page(_call: Call) -> File:

@@ -23,7 +23,9 @@ from store.audit_log import Tally
 from store.clock import from_milliseconds
 from store.database import SCHEMA_VERSION
 from store.decisions import Protocol, Reason
+from store.errors import StoreError
 from store.opening import Store
+from web_admin.errors import BrokerUnavailableError
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SETTLED_AFTER = timedelta(seconds=10)
@@ -102,9 +104,9 @@ class Metrics:
         """Count a request."""
         self._durations.labels(endpoint, status).observe(seconds)
 
-    def count_unavailable(self, part: str) -> None:
+    def count_unavailable(self, error: StoreError | BrokerUnavailableError) -> None:
         """Count a request that was refused since a part could not be used."""
-        self._errors.labels(part).inc()
+        self._errors.labels("store" if isinstance(error, StoreError) else "broker").inc()
 
     def write(self) -> bytes:
         """Give the counts in Prometheus' text form."""

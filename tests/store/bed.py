@@ -22,7 +22,6 @@ from store.settings import Settings
 from store.upgrade import upgrade_store
 
 ROOT = Actor("root", Protocol.HOST)
-_NAMES = "SELECT id, name FROM accounts"
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.system)]
 
 
@@ -129,21 +128,38 @@ def make_bed(request: pytest.FixtureRequest, folder: Path, **sections: Any) -> B
     return Bed(folder, url, **sections)
 
 
-def contents(store: Store) -> dict[str, list[dict[str, Any]]]:
-    """Give all that the database holds, without the numbers that it chose by itself."""
-    held: dict[str, list[dict[str, Any]]] = {}
+Rows = dict[str, list[dict[str, Any]]]
+"""What each table holds."""
+
+
+def rows_of(store: Store) -> Rows:
+    """Give all that the database holds."""
+    held: Rows = {}
     with store.units.database.read() as connection:
-        names = {row.id: row.name for row in connection.exec_driver_sql(_NAMES)}
         for table in metadata.sorted_tables:
             found = connection.exec_driver_sql(f"SELECT * FROM {table.name}")  # noqa: S608
-            rows = [dict(row) for row in found.mappings()]
-            for row in rows:
-                if isinstance(row.get("id"), int):
-                    del row["id"]
-                if "account_id" in row:
-                    row["account_id"] = names[row["account_id"]]
-            held[table.name] = sorted(rows, key=repr)
+            held[table.name] = [dict(row) for row in found.mappings()]
     return held
+
+
+def without_numbers(rows: Rows) -> Rows:
+    """Leave out the numbers that the database chose by itself."""
+    names = {account["id"]: account["name"] for account in rows["accounts"]}
+    held: Rows = {}
+    for table, found in rows.items():
+        plain = [dict(row) for row in found]
+        for row in plain:
+            if isinstance(row.get("id"), int):
+                del row["id"]
+            if "account_id" in row:
+                row["account_id"] = names[row["account_id"]]
+        held[table] = sorted(plain, key=repr)
+    return held
+
+
+def contents(store: Store) -> Rows:
+    """Give all that the database holds, without the numbers that it chose by itself."""
+    return without_numbers(rows_of(store))
 
 
 def findings(store: Store) -> list[Finding]:

@@ -6,24 +6,29 @@ what one must hold on which each was broken off and done again.
 
 import base64
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest.mock import patch
 
-from bed import ROOT, Bed, HandClock, contents, counted_bytes
+from bed import ROOT, Bed, HandClock, Rows, contents, counted_bytes, findings, rows_of
 from model import DAY, MINUTE, STEP, totp
 
+from store.clock import from_milliseconds
 from store.decisions import Attempt, Protocol
-from store.errors import StoreError
+from store.errors import EnrollmentError, StoreError
 from store.opening import Store, open_store
 from store.secret import Secret
 from store.sessions import Stage
 from store.settings import Settings
+from store.unit_of_work import UnitOfWork
 
 BEGINNING = 1_800_000_000_000
 ALICE = Attempt("alice", Protocol.SSH, "192.0.2.7")
 WEB = Attempt("alice", Protocol.WEB, "192.0.2.7")
+BOB = Attempt("bob", Protocol.SSH, "2001:db8::7")
 SECTIONS: dict[str, Any] = {"grace": {"seconds": 60}, "lockout": {"failures": 3}}
 
 BEGUN, DONE, REFUSED = b"begun", b"done", b"refused"
@@ -40,6 +45,18 @@ class Operation:
     work: Callable[[Store, Made, int], Any]
     after: int = 2 * STEP
     """How long after the one before it is done."""
+    transactions: int = 1
+    """In how many parts it is done, each of them wholly or not."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What the store holds while an operation is done and nobody is killed."""
+
+    before: Rows
+    """With the numbers that the database chose."""
+    states: list[Rows]
+    """Before, and after each commit; the last one is the end. Without those numbers."""
 
 
 def begin(store: Store, _made: Made, _now: int) -> tuple[str, bytes]:
@@ -53,6 +70,12 @@ def complete(store: Store, made: Made, now: int) -> list[Secret]:
     factor, secret = made["begin"]
     done = store.totp_factors.complete("alice", factor, totp(secret, now // STEP), ROOT)
     return list(done.recovery_codes)
+
+
+def wrong_completion(store: Store, made: Made, _now: int) -> None:
+    """Give a wrong code for it."""
+    with suppress(EnrollmentError):
+        store.totp_factors.complete("alice", made["begin"][0], "none", ROOT)
 
 
 def begin_second(store: Store, made: Made, now: int) -> tuple[str, bytes]:
@@ -96,23 +119,36 @@ def one_string(store: Store, _made: Made, _now: int) -> None:
     store.authentication.matches_code_before_password(ALICE, "000000")
 
 
+def prune(store: Store, _made: Made, now: int) -> None:
+    """Delete events: first this goes on record, then each account's go."""
+    store.audit_log.prune(from_milliseconds(now - 10 * STEP), ROOT)
+
+
 def _account(name: str) -> Callable[[Store, Made, int], Any]:
     return lambda store, _made, _now: getattr(store.accounts, name)("alice", ROOT)
 
 
 OPERATIONS = [
     Operation("meet", lambda store, _made, _now: store.authentication.refuse_password(ALICE)),
+    Operation("meet another", lambda store, *_: store.authentication.accept_password(BOB)),
     Operation("begin", begin),
+    Operation("wrong completion", wrong_completion),
     Operation("complete", complete),
     Operation("begin_second", begin_second),
     Operation("complete_second", complete_second),
+    Operation("key added", lambda store, *_: store.key_rotation.note_added("new", ROOT)),
     Operation("reseal", lambda store, _made, _now: store.key_rotation.reseal_batch()),
+    Operation("key retired", lambda store, *_: store.key_rotation.note_retired("old", ROOT)),
     Operation("code", right_code),
     Operation("code again", right_code, 0),
+    Operation("grace", lambda store, *_: store.authentication.accept_password(ALICE), 0),
     Operation("one string", one_string),
+    Operation("one string, second", one_string),
+    Operation("one string, third: closes", one_string),
     Operation("recovery code", recovery_code),
     Operation("recovery code again", recovery_code),
     Operation("session", session),
+    Operation("form", lambda store, *_: store.forms.use("token")),
     Operation("find", lambda store, made, _: store.sessions.find(made["session"][0]), MINUTE),
     Operation("rise", lambda store, made, _: store.sessions.rise(made["session"][1], ROOT)),
     Operation("wrong", wrong_code),
@@ -130,6 +166,12 @@ OPERATIONS = [
         "use", lambda store, made, _: store.authentication.check_token(ALICE, made["issue"][0])
     ),
     Operation(
+        "request",
+        lambda store, made, _: store.authentication.check_request(
+            made["issue"][0], Protocol.API, "192.0.2.7"
+        ),
+    ),
+    Operation(
         "revoke", lambda store, made, _: store.access_tokens.revoke("alice", made["issue"][1], ROOT)
     ),
     Operation("other token", issue),
@@ -142,6 +184,9 @@ OPERATIONS = [
     Operation("password", _account("note_password_changed")),
     Operation("renew", lambda store, *_: store.recovery_codes.renew("alice", ROOT)),
     Operation("delete codes", lambda store, *_: store.recovery_codes.delete("alice", ROOT)),
+    Operation("renew again", lambda store, *_: store.recovery_codes.renew("alice", ROOT)),
+    Operation("settle", lambda store, *_: store.restoration.settle(ROOT), transactions=3),
+    Operation("prune", prune, transactions=3),
     Operation(
         "delete", lambda store, made, _: store.totp_factors.delete("alice", made["begin"][0], ROOT)
     ),
@@ -184,15 +229,35 @@ def do(store: Store, index: int, made: Made) -> Any:
     return OPERATIONS[index].work(store, made, time_of(index))
 
 
-def do_all(bed: Bed) -> tuple[Made, list[dict[str, Any]]]:
-    """Do all in one go; give what they gave, and what the store held before and after each."""
+def do_all(bed: Bed) -> tuple[Made, list[Course]]:
+    """Do all in one go; give what they gave, and what the store held meanwhile."""
     made: Made = {}
-    states: list[dict[str, Any]] = []
+    courses: list[Course] = []
     for index, operation in enumerate(OPERATIONS):
         store = open_for(bed.settings, index)
-        if not states:
-            states.append(contents(store))
-        made[operation.name] = do(store, index, made)
-        states.append(contents(store))
+        before = rows_of(store)
+        with _noting_commits(store) as states:
+            made[operation.name] = do(store, index, made)
+        assert len(states) == operation.transactions + 1, operation.name
+        assert states[-1] == contents(store), operation.name
+        assert findings(store) == [], operation.name
+        courses.append(Course(before, states))
         store.close()
-    return made, states
+    return made, courses
+
+
+@contextmanager
+def _noting_commits(store: Store) -> Iterator[list[Rows]]:
+    """Give what the store holds before and after each commit that changes something."""
+    states = [contents(store)]
+    begin = store.units.begin
+
+    @contextmanager
+    def begin_and_note() -> Iterator[UnitOfWork]:
+        with begin() as work:
+            yield work
+        if (now := contents(store)) != states[-1]:
+            states.append(now)
+
+    with patch.object(store.units, "begin", begin_and_note):
+        yield states

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from pam_module.errors import HelperError
+from scripts import memory
 from scripts.host.errors import HostError
 from scripts.privileges import PrivilegeError
 from store import settings as settings_module
@@ -44,10 +45,11 @@ _BROKEN = (SettingsError, StoreError, HelperError, PrivilegeError, ServeError, H
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn errors into one line on stderr and an exit code."""
+    """Keep what a command knows to itself; turn errors into one line on stderr and an exit code."""
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
+        memory.keep_private()
         try:
             return command(*arguments, **options)
         except RequestError as error:

@@ -5,6 +5,7 @@ import os
 import pwd
 from pathlib import Path
 
+from scripts import memory
 from store.settings import Settings
 
 
@@ -28,6 +29,7 @@ def become_service(settings: Settings) -> None:
         os.initgroups(account.pw_name, account.pw_gid)
         os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
         os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+        memory.keep_private()  # the kernel has set it anew
     elif os.geteuid() != account.pw_uid:
         message = f"run this as root or as {account.pw_name}"
         raise PrivilegeError(message)

@@ -12,8 +12,10 @@ def main() -> None:
         # Imported here, so that Ctrl-C during the imports is caught, too.
         import click  # noqa: PLC0415
 
+        from scripts import memory  # noqa: PLC0415
         from scripts.transfer.command import cli  # noqa: PLC0415
 
+        memory.keep_private()
         try:
             cli.main(prog_name="sftp-mfa-cli", standalone_mode=False)
         except click.Abort:  # click's word for Ctrl-C

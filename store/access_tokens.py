@@ -52,7 +52,7 @@ _SCOPE_OF = {Protocol.SSH: Scope.SFTP, Protocol.API: Scope.API}
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What may be shown of a token after its creation."""
+    """What may be shown of a token that is not revoked, after its creation."""
 
     id: str
     name: str
@@ -61,7 +61,6 @@ class AccessToken:
     """CIDR; empty: from everywhere."""
     created_at: datetime
     expires_at: datetime | None
-    revoked_at: datetime | None
     last_used_at: datetime | None
     last_used_address: str | None
 
@@ -312,7 +311,6 @@ def shown(row: Row) -> AccessToken:
         networks=tuple(row.networks.split()),
         created_at=from_milliseconds(row.created_at),
         expires_at=when(row.expires_at),
-        revoked_at=when(row.revoked_at),
         last_used_at=when(row.last_used_at),
         last_used_address=row.last_used_address,
     )

@@ -105,8 +105,7 @@ class CodeCheck:
         Some clients send one answer again by themselves until sshd hangs up.
         """
         guess = f"wrong {account.name} {otp.step_at(work.now)} {code}"
-        key = work.keys[DIGEST_KEY]
-        digest = hmac.digest(key, guess.encode("utf-8", "surrogateescape"), hashlib.sha256)
+        digest = hmac.digest(work.keys[DIGEST_KEY], guess.encode(), hashlib.sha256)
         if account.lock.last_wrong == digest:
             return Denied(Reason.CODE_WRONG_AGAIN)
         account.lock = lockout.after_wrong(account.lock, digest, work.now, self._policy)

@@ -118,5 +118,5 @@ def _grouped(random: bytes) -> str:
 
 
 def _digest(work: UnitOfWork, owner: Account, code: str) -> bytes:
-    message = f"recovery {owner.name} {code}".encode("utf-8", "surrogateescape")
-    return hmac.digest(work.keys[DIGEST_KEY], message, hashlib.sha256)
+    message = f"recovery {owner.name} {code}"
+    return hmac.digest(work.keys[DIGEST_KEY], message.encode(), hashlib.sha256)

@@ -139,6 +139,18 @@ def test_new_token_never_takes_the_id_of_another(open_store: OpenStore) -> None:
     assert first.id != second.id
 
 
+def test_secret_has_256_random_bits(open_store: OpenStore) -> None:
+    """And the id 64; whoever has seen a token knows nothing of the next one."""
+    asked = []
+
+    def give(length: int) -> bytes:
+        asked.append(length)
+        return bytes(length)
+
+    issue(open_store(randomness=give))
+    assert asked == [8, 32]
+
+
 # What is kept of it
 
 
@@ -182,7 +194,7 @@ def test_what_was_asked_for_is_what_is_listed(store: Store, clock: Clock) -> Non
     assert set(new.scopes) == {Scope.SFTP, Scope.API}
     assert new.networks == ("192.0.2.0/24", "2001:db8::/32")
     assert (new.created_at, new.expires_at) == (from_milliseconds(clock()), expires)
-    assert (new.revoked_at, new.last_used_at, new.last_used_address) == (None, None, None)
+    assert (new.last_used_at, new.last_used_address) == (None, None)
     assert old.scopes == (Scope.SFTP,)
 
 
@@ -212,6 +224,15 @@ def test_more_networks_than_can_be_kept_are_refused(store: Store) -> None:
     networks = tuple(f"2001:db8:{number:x}::/48" for number in range(200))
     with pytest.raises(RequestError, match="networks"):
         issue(store, networks=networks)
+
+
+def test_as_many_networks_as_can_be_kept_are_taken(store: Store) -> None:
+    """To the last character."""
+    networks = (*["255.255.255.255"] * 53, "255.255.255.25")
+    _, token = issue(store, networks=networks)
+    assert len(" ".join(token.networks)) == 1024
+    with pytest.raises(RequestError, match="1024 characters at most"):
+        issue(store, networks=(*networks[:-1], "255.255.255.255"))
 
 
 def test_end_that_is_over_is_refused(store: Store, clock: Clock) -> None:
@@ -292,6 +313,9 @@ NETWORKS = [
     (("::ffff:192.0.2.0/120",), "192.0.2.7", True),
     (("::ffff:192.0.2.0/120",), "::ffff:192.0.2.7", True),
     (("::ffff:192.0.2.0/120",), "192.0.3.7", False),
+    (("::ffff:0:0/96",), "192.0.2.7", True),
+    (("2001:db8::7",), "2001:db8::7", True),
+    (("2001:db8::7",), "2001:db8::8", False),
     (("2001:db8::/32",), "2001:db8::1", True),
     (("2001:db8::/32",), "2001:db9::1", False),
     (("2001:db8::/32",), "192.0.2.7", False),

@@ -74,6 +74,17 @@ def test_account_without_its_last_authenticator_is_as_before(store: Store, clock
     assert store.authentication.accept_password(attempt()) == PASSWORD_IS_ENOUGH
 
 
+def test_password_of_who_needs_a_code_waits_for_no_writer(
+    open_store: OpenStore, clock: Clock
+) -> None:
+    """The first half of such a login only reads: a change in the middle of it holds up nobody."""
+    store, other = open_store(), open_store()
+    enroll(store, clock)
+    with other.units.begin() as work:
+        assert work.account("alice")
+        assert store.authentication.accept_password(attempt()) == CODE_NEEDED
+
+
 # One code, one login
 
 

@@ -84,6 +84,14 @@ def test_right_password_of_who_must_leads_to_the_enrollment(
     assert one.accept_password(attempt(MEMBER)) == ChallengeRequired(ChallengeKind.CODE)
 
 
+def test_login_heeds_the_day_on_which_it_begins(open_store: OpenStore, clock: Clock) -> None:
+    """By the store's clock: the evening before a password is enough, the next day it is not."""
+    store = open_store(enforcement={**GROUP, "start": date(2025, 6, 16)})
+    assert store.authentication.accept_password(attempt(MEMBER)) == NOT_ADOPTED
+    clock.move(hours=24)
+    assert store.authentication.accept_password(attempt(MEMBER)) == ENROLLMENT_NEEDED
+
+
 def test_text_names_the_page_where_there_is_one() -> None:
     """It is shown in an SFTP client."""
     page = "https://sftp.example.com/"

@@ -268,6 +268,25 @@ def test_deleted_authenticator_lets_nobody_in_where_grace_is_on(
     assert password == ChallengeRequired(ChallengeKind.CODE)
 
 
+def test_account_that_was_put_back_without_mfa_needs_a_code_while_it_has_factors(
+    own_tables: Store, clock: Clock
+) -> None:
+    """Its row is one that the store wrote, from the time before: the factors say more than it."""
+    store = own_tables
+    store.authentication.refuse_password(attempt())
+    write(store, "CREATE TABLE kept AS SELECT * FROM accounts WHERE id = ALICE")
+    enroll(store, clock)
+    back = (
+        "UPDATE accounts SET adopted_at = kept.adopted_at, generation = kept.generation, "
+        "holdings = kept.holdings, audit_sequence = kept.audit_sequence, "
+        "audit_digest = kept.audit_digest, mac = kept.mac FROM kept WHERE accounts.id = kept.id"
+    )
+    assert write(store, back)
+    assert not store.authentication.factors_of("alice").totp
+    password = store.authentication.accept_password(attempt())
+    assert password == ChallengeRequired(ChallengeKind.CODE)
+
+
 def test_revoked_token_that_is_put_back_shows(own_tables: Store) -> None:
     """With the row as it was: who has a copy of the database may have it."""
     store = own_tables

@@ -63,6 +63,14 @@ def test_end_of_guessing_from_an_address_goes_on_record(store: Store) -> None:
     assert (row.subject, row.actor, row.address) == ("2001:db8::/64", "user49", "2001:db8::31")
 
 
+def test_what_stands_for_an_address_goes_on_record_cut_short(store: Store) -> None:
+    """A proxy may hand over anything; the audit keeps 64 characters of it."""
+    for number in range(50):
+        store.password_throttle.enter(f"user{number}", "x" * 100)
+    (row,) = [row for row in events(store, SYSTEM) if row.event == "password_guesses_stopped"]
+    assert row.subject == row.address == "x" * 64
+
+
 def test_waits_double_up_to_an_hour(store: Store, clock: Clock) -> None:
     """Who goes on guessing gets slower and slower."""
     waits = []
@@ -142,6 +150,18 @@ def test_right_password_at_the_last_try_leaves_the_address_open(store: Store) ->
     assert sign_in(store) == MINUTE
 
 
+def test_right_password_counts_though_the_clock_jumped_while_it_was_checked(
+    store: Store, clock: Clock
+) -> None:
+    """Setting a clock right keeps nobody out."""
+    for number in range(49):
+        guess(store, f"user{number}")
+    assert guess(store) == [0]
+    clock.move(25 * HOUR)
+    store.password_throttle.succeed("alice", ADDRESS)
+    assert guess(store, "alice", times=2) == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("address", "subject"),
     [
@@ -186,12 +206,23 @@ def test_what_was_counted_ahead_is_taken_back_whole() -> None:
 
 
 def test_wrong_passwords_are_forgotten_after_a_day(store: Store, clock: Clock) -> None:
-    """Slips of last week do not add up."""
+    """Slips of last week do not add up, nor do earlier locks lengthen the next one."""
     guess(store, times=9)
+    clock.move(24 * HOUR + 0.001)
+    assert guess(store, times=9) == [0] * 9
     clock.move(24 * HOUR)
     assert guess(store, times=2) == [0, MINUTE]
     clock.move(24 * HOUR + 0.001)
-    assert guess(store, times=10) == [0] * 10
+    assert guess(store, times=11) == [0] * 10 + [MINUTE]
+
+
+def test_day_is_counted_from_the_last_wrong_password(store: Store, clock: Clock) -> None:
+    """Who guesses a few times a day is stopped like who guesses at once."""
+    guess(store, times=5)
+    clock.move(20 * HOUR)
+    guess(store, times=4)
+    clock.move(20 * HOUR)
+    assert guess(store, times=2) == [0, MINUTE]
 
 
 LONG = {"minutes": 1440, "max_hours": 168}

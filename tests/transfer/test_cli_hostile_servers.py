@@ -95,16 +95,12 @@ def test_links_in_the_way(lying: Lying, tmp_path: Path) -> None:
 def test_listing_without_end(lying: Lying) -> None:
     """It is refused at a length that can be set, in little memory."""
     traveller = lying("long")
-    argv = traveller.argv("get", "-r", "--max-entries", "20000", traveller.server, "tree")
-    ended = subprocess.run(
-        ["prlimit", f"--data={200 * MEGABYTE}", *argv],
-        env=traveller.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
+    seen = traveller.run(
+        *("get", "-r", "--max-entries", "20000", traveller.server, "tree"),
+        under=["prlimit", f"--data={200 * MEGABYTE}"],
         timeout=100,
     )
-    assert (ended.returncode, "more than 20000 names" in ended.stderr) == (6, True)
+    assert (seen.code, "more than 20000 names" in seen.error) == (6, True)
     assert everything(traveller.home) == []
 
 

@@ -1,9 +1,12 @@
-"""A connection that is cut in the middle: the same command goes on, and the copy is identical."""
+"""A transfer that breaks off in the middle: the same command goes on, and the copy is identical."""
 
 import hashlib
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,18 +14,91 @@ from harness.accounts import Account
 from harness.processes import descendants
 from harness.waiting import until
 from hosts import Host, Hosts
-from traveller import Traveller, Window
+from traveller import Seen, Traveller, Window
 
-SIZE = 64_000_000
+LARGE = 64_000_000
+"""So much takes longer than to see that it has begun, and to end it."""
+LEAST = 20_000_000
+"""More than the 64 blocks that are sent again."""
+ROOM = 18_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A file's way, from one home to a folder of the other."""
+
+    command: str
+    traveller: Traveller
+    source: Path
+    target: Path
+
+    def argv(self, *options: str) -> list[str]:
+        """Give the command that moves it."""
+        return [self.command, *options, self.traveller.server, "large", "in"]
+
+    def run(self, *options: str, under: tuple[str, ...] = ()) -> Seen:
+        """Move it."""
+        return self.traveller.run(*self.argv(*options), under=under)
+
+    @property
+    def part(self) -> Path:
+        """Give what is unfinished."""
+        (part,) = parts(self.target.parent)
+        return part
+
+
+@pytest.fixture(params=["put", "get"])
+def command(request: pytest.FixtureRequest) -> str:
+    """Go both ways."""
+    return str(request.param)
 
 
 @pytest.fixture
-def alone(hosts: Hosts, tmp_path: Path, account: Account) -> tuple[Host, Traveller]:
+def alone(hosts: Hosts, tmp_path: Path, account: Account, command: str) -> tuple[Host, Way]:
     """Run a host whose processes of sshd serve nobody else."""
     host = hosts.make()
-    traveller = Traveller(tmp_path / "home", host.sshd, account.name)
+    return host, way(Traveller(tmp_path / "home", host.sshd, account.name), host, account, command)
+
+
+@pytest.fixture
+def broken(host: Host, traveller: Traveller, account: Account, command: str) -> Iterator[Way]:
+    """Break a transfer off for want of room, which there is now."""
+    made = way(traveller, host, account, command)
+    fill(made.source, LEAST)
+    folder = made.target.parent
+    owner = ",".join(f"{name}={folder.stat().st_uid}" for name in ("uid", "gid"))
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={ROOM},mode=700,{owner}", "tmpfs", folder], check=True
+    )
+    try:
+        under = ()
+        if command == "get":  # where there is too little room from the beginning it would not begin
+            make_room(folder)
+            under = ("prlimit", f"--fsize={ROOM}")
+        seen = made.run(under=under)
+        assert seen.code == {"put": 6, "get": 7}[command], seen.screen
+        assert made.part.stat().st_size > ROOM - 1_000_000
+        make_room(folder)
+        yield made
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def make_room(folder: Path) -> None:
+    """Make the disk large enough."""
+    subprocess.run(["mount", "-o", f"remount,size={4 * LEAST}", folder], check=True)
+
+
+def way(traveller: Traveller, host: Host, account: Account, command: str) -> Way:
+    """Lay the folder that it leads to, and let the traveller in."""
     traveller.token = host.installation.issue_token(account.name).text()
-    return host, traveller
+    source, target = traveller.home, account.home
+    if command == "get":
+        source, target = target, source
+    folder = target / "in"
+    folder.mkdir()
+    os.chown(folder, target.stat().st_uid, target.stat().st_gid)
+    return Way(command, traveller, source / "large", folder / "large")
 
 
 def digest(file: Path) -> str:
@@ -31,13 +107,12 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def fill(file: Path, size: int = SIZE) -> str:
-    """Make a large file and return its digest."""
-    with file.open("wb") as opened:
-        for _ in range(size // 1_000_000):
-            opened.write(os.urandom(1_000_000))
+def fill(file: Path, size: int) -> str:
+    """Make a file and return its digest."""
+    content = os.urandom(size)
+    file.write_bytes(content)
     file.chmod(0o644)
-    return digest(file)
+    return hashlib.sha256(content).hexdigest()
 
 
 def parts(folder: Path) -> list[Path]:
@@ -45,131 +120,94 @@ def parts(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name.endswith(".part")]
 
 
-def wait_for_part(folder: Path, least: int, window: Window) -> None:
-    """Wait until so many bytes are there."""
+def wait_for_part(folder: Path, window: Window) -> None:
+    """Wait until the next run can go on with what is there."""
 
     def is_far() -> bool:
         assert window.child.isalive(), window.answer_all([]).screen
         window.watch()
-        return any(part.stat().st_size >= least for part in parts(folder))
+        return any(part.stat().st_size >= LEAST for part in parts(folder))
 
     until(is_far, "a part of the file", 60)
 
 
-def cut(host: Host, folder: Path, least: int, window: Window) -> None:
-    """Kill the server's session, once so many bytes are there."""
-    wait_for_part(folder, least, window)
+def test_cut_transfer_goes_on(alone: tuple[Host, Way]) -> None:
+    """The part lies beside the target, which is not there before it is complete."""
+    host, way = alone
+    right = fill(way.source, LARGE)
+    window = way.traveller.terminal(*way.argv())
+    wait_for_part(way.target.parent, window)
     for pid in descendants(host.sshd.process.pid):
         with suppress(ProcessLookupError):  # it ended with the one before
             os.kill(pid, signal.SIGKILL)
-
-
-@pytest.mark.parametrize("direction", ["put", "get"])
-def test_cut_transfer_goes_on(
-    alone: tuple[Host, Traveller], account: Account, direction: str
-) -> None:
-    """The part lies beside the target, which is not there before it is complete."""
-    host, traveller = alone
-    source, target = traveller.home, account.home
-    if direction == "get":
-        source, target = target, source
-    right = fill(source / "large")
-    window = traveller.terminal(direction, traveller.server, "large")
-    cut(host, target, SIZE // 3, window)
     broken = window.answer_all([])
     assert broken.code == 5, broken.screen
     assert "run the same command to go on" in broken.error
-    assert not (target / "large").exists()
-    (part,) = parts(target)
-    if direction == "get":
-        assert part.stat().st_mode & 0o7777 == 0o600
-    seen = traveller.run(direction, "--json", traveller.server, "large")
+    assert not way.target.exists()
+    if way.command == "get":
+        assert way.part.stat().st_mode & 0o7777 == 0o600
+    seen = way.run("--json")
     assert seen.code == 0, seen.screen
-    assert seen.lines[0]["resumedAt"] > SIZE // 3 - 64 * 262_144
-    assert digest(target / "large") == right
-    assert parts(target) == []
+    assert seen.lines[0]["resumedAt"] > LEAST - 64 * 262_144
+    assert digest(way.target) == right
+    assert parts(way.target.parent) == []
 
 
-def test_part_of_an_older_version_is_not_used(
-    alone: tuple[Host, Traveller], account: Account
-) -> None:
+def test_part_of_an_older_version_is_not_used(broken: Way) -> None:
     """A source that has changed since is sent anew."""
-    host, traveller = alone
-    source = traveller.home / "large"
-    fill(source)
-    window = traveller.terminal("put", traveller.server, "large")
-    cut(host, account.home, SIZE // 3, window)
-    window.answer_all([])
-    right = fill(source)
-    seen = traveller.run("put", "--json", traveller.server, "large")
+    right = fill(broken.source, LEAST)
+    seen = broken.run("--json")
     assert seen.lines[0]["resumedAt"] == 0
-    assert digest(account.home / "large") == right
+    assert digest(broken.target) == right
 
 
-def test_part_that_was_tampered_with(alone: tuple[Host, Traveller], account: Account) -> None:
+def test_part_that_was_tampered_with(broken: Way) -> None:
     """Size and time cannot tell; --verify does, and says so."""
-    host, traveller = alone
-    fill(traveller.home / "large")
-    window = traveller.terminal("put", traveller.server, "large")
-    cut(host, account.home, SIZE // 3, window)
-    window.answer_all([])
-    (part,) = parts(account.home)
-    with part.open("r+b") as opened:
+    with broken.part.open("r+b") as opened:
         opened.write(b"other bytes")
-    seen = traveller.run("put", "--verify", traveller.server, "large")
+    seen = broken.run("--verify")
     assert (seen.code, "differs from its source" in seen.error) == (6, True)
-    assert not (account.home / "large").exists()
-    again = traveller.run("put", "--verify", traveller.server, "large")
+    assert not broken.target.exists()
+    again = broken.run("--verify")
     assert again.code == 0, again.screen
 
 
-@pytest.mark.parametrize("direction", ["put", "get"])
-def test_link_in_the_place_of_a_part_is_not_followed(
-    alone: tuple[Host, Traveller], account: Account, direction: str
-) -> None:
+def test_link_in_the_place_of_a_part_is_not_followed(broken: Way) -> None:
     """Who can write into the folder cannot have something else overwritten."""
-    host, traveller = alone
-    source, target = traveller.home, account.home
-    if direction == "get":
-        source, target = target, source
-    right = fill(source / "large")
-    window = traveller.terminal(direction, traveller.server, "large")
-    cut(host, target, SIZE // 3, window)
-    window.answer_all([])
-    (part,) = parts(target)
-    precious = target / "precious"
+    part = broken.part
+    precious = broken.target.with_name("precious")
     part.rename(precious)
     before = digest(precious)
     part.symlink_to(precious)
-    seen = traveller.run(direction, "--json", traveller.server, "large")
+    seen = broken.run("--json")
     assert seen.code == 0, seen.screen
     assert seen.lines[0]["resumedAt"] == 0
     assert digest(precious) == before
-    assert digest(target / "large") == right
+    assert digest(broken.target) == digest(broken.source)
 
 
 def test_ctrl_c_leaves_a_part_to_go_on_with(
-    alone: tuple[Host, Traveller], account: Account
+    host: Host, traveller: Traveller, account: Account
 ) -> None:
     """Exit code 130, one line, and the same command goes on."""
-    _, traveller = alone
-    right = fill(account.home / "large")
-    window = traveller.terminal("get", traveller.server, "large")
-    wait_for_part(traveller.home, SIZE // 3, window)
+    way_back = way(traveller, host, account, "get")
+    right = fill(way_back.source, LARGE)
+    window = traveller.terminal(*way_back.argv())
+    wait_for_part(way_back.target.parent, window)
     window.child.sendintr()
     seen = window.answer_all([])
     assert seen.code == 130, seen.screen
     assert "interrupted" in seen.screen
     assert "Traceback" not in seen.screen
-    again = traveller.run("get", "--json", traveller.server, "large")
+    again = way_back.run("--json")
     assert again.lines[0]["resumedAt"] > 0
-    assert digest(traveller.home / "large") == right
+    assert digest(way_back.target) == right
 
 
-def test_key_of_part_names_is_private(alone: tuple[Host, Traveller], account: Account) -> None:
+def test_key_of_part_names_is_private(host: Host, traveller: Traveller, account: Account) -> None:
     """Nobody else can foresee a name."""
-    _, traveller = alone
-    (account.home / "file").write_bytes(b"x")
-    assert traveller.run("get", traveller.server, "file").code == 0
+    way_back = way(traveller, host, account, "get")
+    way_back.source.write_bytes(b"x")
+    assert way_back.run().code == 0
     key = traveller.home / ".local" / "state" / "sftp-mfa" / "parts.key"
     assert key.stat().st_mode & 0o7777 == 0o600

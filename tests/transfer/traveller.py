@@ -73,11 +73,16 @@ class Traveller:
         return [command("sftp-mfa-cli"), name, "-F", str(self.config), *rest]
 
     def run(
-        self, *words: str | Path, given: str = "", timeout: float = TIMEOUT, **more: str
+        self,
+        *words: str | Path,
+        given: str = "",
+        timeout: float = TIMEOUT,
+        under: Sequence[str] = (),
+        **more: str,
     ) -> Seen:
-        """Run a command as a job does: without a terminal."""
+        """Run a command as a job does: without a terminal; under a program that sets limits."""
         ended = subprocess.run(
-            self.argv(*words),
+            [*under, *self.argv(*words)],
             env=self.environment(more),
             cwd=self.home,
             input=given,

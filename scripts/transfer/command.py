@@ -2,8 +2,8 @@
 
 import os
 import posixpath
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +13,8 @@ from scripts.transfer import manage
 from scripts.transfer.link import Link, linked
 
 if TYPE_CHECKING:
-    from scripts.transfer.download import Download
     from scripts.transfer.options import Options
     from scripts.transfer.remote import Remote
-    from scripts.transfer.upload import Upload
 
 _EPILOG = """
 \b
@@ -68,10 +66,19 @@ _TRANSFER = (
 )
 
 
+_patterns = click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+
+
 def _transfers(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of transfers; what only what is newer needs, it has, too."""
+
+    @wraps(command)
+    def run(link: Link, *, keep_times: bool, only_newer: bool, **options: Any) -> None:
+        command(link, keep_times=keep_times or only_newer, only_newer=only_newer, **options)
+
     for option in reversed(_TRANSFER):
-        command = option(command)
-    return command
+        run = option(run)
+    return run
 
 
 @cli.command("get")
@@ -93,20 +100,17 @@ def get(link: Link, source: str, target: str, *, recursive: bool, **chosen: Any)
     """
 
     async def work(server: "Remote", options: "Options") -> None:
-        from scripts.transfer.trees import get_all  # noqa: PLC0415
+        from scripts.transfer.moves import get_all  # noqa: PLC0415
 
-        jobs = _downloads(
-            server, options, [os.fsencode(source)], os.fsencode(target), recursive=recursive
-        )
-        await get_all(server, jobs, options)
-        options.results.finish()
+        paths = [os.fsencode(source)]
+        await get_all(server, paths, os.fsencode(target), options, recursive=recursive)
 
-    link.run(work, **_with_times(chosen))
+    link.run(work, **chosen)
 
 
 @cli.command("mget")
 @linked
-@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+@_patterns
 @click.option("--into", default="", help="The folder to get them into.", metavar="LOCAL")
 @_transfers
 def mget(
@@ -120,18 +124,16 @@ def mget(
     """
 
     async def work(server: "Remote", options: "Options") -> None:
-        from scripts.transfer.trees import get_all, refuse  # noqa: PLC0415
+        from scripts.transfer.moves import get_all  # noqa: PLC0415
+        from scripts.transfer.trees import refuse  # noqa: PLC0415
 
         paths = []
         for pattern in map(os.fsencode, patterns):
             paths += await server.matches(pattern, partial(refuse, options, pattern))
-        where = posixpath.join(os.fsencode(into or "."), b"")
-        await get_all(
-            server, _downloads(server, options, paths, where, recursive=recursive), options
-        )
-        options.results.finish()
+        folder = posixpath.join(os.fsencode(into or "."), b"")
+        await get_all(server, paths, folder, options, recursive=recursive)
 
-    link.run(work, **_with_times(chosen))
+    link.run(work, **chosen)
 
 
 @cli.command("put")
@@ -153,19 +155,17 @@ def put(link: Link, source: str, target: str, *, recursive: bool, **chosen: Any)
     """
 
     async def work(server: "Remote", options: "Options") -> None:
-        from scripts.transfer.trees import one_upload, put_all  # noqa: PLC0415
+        from scripts.transfer.moves import put_all  # noqa: PLC0415
 
-        path = os.fsencode(source)
-        jobs = one_upload(server, path, os.fsencode(target), options, recursive=recursive)
-        await put_all(server, jobs, options)
-        options.results.finish()
+        paths = [os.fsencode(source)]
+        await put_all(server, paths, os.fsencode(target), options, recursive=recursive)
 
-    link.run(work, **_with_times(chosen))
+    link.run(work, **chosen)
 
 
 @cli.command("mput")
 @linked
-@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+@_patterns
 @click.option("--into", default="", help="The folder to put them into.", metavar="REMOTE")
 @_transfers
 def mput(
@@ -180,53 +180,12 @@ def mput(
 
     async def work(server: "Remote", options: "Options") -> None:
         from scripts.transfer import local  # noqa: PLC0415
-        from scripts.transfer.trees import one_upload, put_all  # noqa: PLC0415
+        from scripts.transfer.moves import put_all  # noqa: PLC0415
 
-        sources = local.expand(patterns)
-        target = posixpath.join(os.fsencode(into), b".") if into else b"."
+        folder = posixpath.join(os.fsencode(into), b".")
+        await put_all(server, local.expand(patterns), folder, options, recursive=recursive)
 
-        async def jobs() -> "AsyncIterator[Upload]":
-            for source in sources:
-                async for job in one_upload(server, source, target, options, recursive=recursive):
-                    yield job
-
-        await put_all(server, jobs(), options)
-        options.results.finish()
-
-    link.run(work, **_with_times(chosen))
-
-
-def _with_times(chosen: dict[str, Any]) -> dict[str, Any]:
-    return {**chosen, "keep_times": chosen["keep_times"] or chosen["only_newer"]}
-
-
-async def _downloads(
-    server: "Remote", options: "Options", paths: list[bytes], target: bytes, *, recursive: bool
-) -> "AsyncIterator[Download]":
-    """Walk what was named; each failure is reported and ends nothing but its path."""
-    from scripts.transfer import local  # noqa: PLC0415
-    from scripts.transfer.errors import Exit, TransferError, remote_error  # noqa: PLC0415
-    from scripts.transfer.local import Folder  # noqa: PLC0415
-    from scripts.transfer.names import base_name  # noqa: PLC0415
-    from scripts.transfer.trees import files_of  # noqa: PLC0415
-
-    for path in paths:
-        try:
-            entry = await server.look(path)
-            if entry.is_folder and not recursive:
-                raise remote_error(path, "is a folder: use -r")
-            parent, name = local.place_for(target, base_name(path))
-            folder = Folder.open(parent)
-        except TransferError as error:
-            if error.code is Exit.NETWORK:
-                raise
-            options.results.fail("get", path, target, error)
-            continue
-        try:
-            async for job in files_of(server, path, entry, folder, name, options):
-                yield job
-        finally:
-            folder.leave()
+    link.run(work, **chosen)
 
 
 for _command in (*manage.COMMANDS, completion.transfer):

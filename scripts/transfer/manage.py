@@ -108,8 +108,8 @@ def rm(link: Link, paths: tuple[str, ...], *, recursive: bool) -> None:
     """
 
     async def work(server: "Remote", options: "Options") -> None:
-        from scripts.transfer.errors import Exit, TransferError, remote_error  # noqa: PLC0415
-        from scripts.transfer.trees import DEEPEST, refuse  # noqa: PLC0415
+        from scripts.transfer.errors import TransferError, remote_error  # noqa: PLC0415
+        from scripts.transfer.trees import DEEPEST, refuse, report  # noqa: PLC0415
 
         for pattern in map(os.fsencode, paths):
             for path in await server.matches(pattern, partial(refuse, options, pattern)):
@@ -119,9 +119,7 @@ def rm(link: Link, paths: tuple[str, ...], *, recursive: bool) -> None:
                         raise remote_error(path, "is a folder: use -r")
                     await _remove(server, path, entry, options, DEEPEST)
                 except TransferError as error:
-                    if error.code is Exit.NETWORK:
-                        raise
-                    options.results.fail("rm", path, path, error)
+                    report(options, "rm", path, path, error)
 
     link.run(work)
 

@@ -1,54 +1,55 @@
-"""Many files over one login: folders are walked a bounded number of files ahead."""
+"""Folders, walked there and here: what is to be moved, file by file."""
 
-import asyncio
 import os
 import posixpath
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import TypeVar
 
 from scripts.transfer import local
-from scripts.transfer.download import Download, download
+from scripts.transfer.download import Download
 from scripts.transfer.errors import Exit, TransferError, local_error, remote_error
 from scripts.transfer.local import Folder
 from scripts.transfer.names import base_name, show
 from scripts.transfer.options import Options
 from scripts.transfer.remote import Entry, Remote
-from scripts.transfer.upload import Upload, upload
+from scripts.transfer.upload import Upload
 
 DEEPEST = 64
 """Folders within folders, as OpenSSH allows."""
 TOO_DEEP = f"more than {DEEPEST} folders deep"
-J = TypeVar("J")
 
 
-async def get_all(server: Remote, jobs: AsyncIterator[Download], options: Options) -> None:
-    """Get files, several at once; each failure is reported and ends nothing but its file."""
-
-    async def get(job: Download) -> None:
+async def downloads(
+    server: Remote, paths: Sequence[bytes], target: bytes, options: Options, *, recursive: bool
+) -> AsyncIterator[Download]:
+    """Walk paths of the server that were named; a failure is reported and ends only its path."""
+    for path in paths:
         try:
-            await download(server, job, options)
+            entry = await server.look(path)
+            if entry.is_folder and not recursive:
+                raise remote_error(path, "is a folder: use -r")
+            parent, name = local.place_for(target, base_name(path))
+            folder = Folder.open(parent)
         except TransferError as error:
-            _report(options, "get", job.path, job.target, error)
+            report(options, "get", path, target, error)
+            continue
+        try:
+            async for job in _files_of(server, path, entry, folder, name, options):
+                yield job
         finally:
-            job.folder.leave()
-
-    await _at_once(jobs, get, lambda job: job.size, options)
+            folder.leave()
 
 
-async def put_all(server: Remote, jobs: AsyncIterator[Upload], options: Options) -> None:
-    """Put files, likewise."""
-
-    async def put(job: Upload) -> None:
-        try:
-            await upload(server, job, options)
-        except TransferError as error:
-            _report(options, "put", job.source, job.target, error)
-
-    await _at_once(jobs, put, lambda job: _size(job.source), options)
+async def uploads(
+    server: Remote, paths: Sequence[bytes], target: bytes, options: Options, *, recursive: bool
+) -> AsyncIterator[Upload]:
+    """Walk paths of this machine that were named, likewise."""
+    for path in paths:
+        async for job in _one_upload(server, path, target, options, recursive=recursive):
+            yield job
 
 
-async def files_of(
+async def _files_of(
     server: Remote, path: bytes, entry: Entry, folder: Folder, name: bytes, options: Options
 ) -> AsyncIterator[Download]:
     """Walk what is at a path of the server; a folder's content goes into one of that name here.
@@ -61,7 +62,7 @@ async def files_of(
     try:
         into = folder.enter(name) if name else folder.use()
     except TransferError as error:
-        _report(options, "get", path, posixpath.join(folder.path, name), error)
+        report(options, "get", path, posixpath.join(folder.path, name), error)
         return
     try:
         async for job in _content(server, path, into, options, DEEPEST):
@@ -78,7 +79,7 @@ async def _content(
             raise remote_error(path, TOO_DEEP)
         entries = await server.listing(path, partial(refuse, options, path))
     except TransferError as error:
-        _report(options, "get", path, folder.path, error)
+        report(options, "get", path, folder.path, error)
         return
     for entry in entries:
         inner = posixpath.join(path, entry.name)
@@ -86,7 +87,7 @@ async def _content(
             try:
                 into = folder.enter(entry.name)
             except TransferError as error:
-                _report(options, "get", inner, posixpath.join(folder.path, entry.name), error)
+                report(options, "get", inner, posixpath.join(folder.path, entry.name), error)
                 continue
             try:
                 async for job in _content(server, inner, into, options, deepest - 1):
@@ -100,7 +101,7 @@ async def _content(
             options.results.skip("get", inner, where, "not a regular file")
 
 
-async def content_of(
+async def _content_of(
     server: Remote, source: bytes, target: bytes, options: Options, deepest: int = DEEPEST
 ) -> AsyncIterator[Upload]:
     """Walk a folder of this machine; its content goes into a folder of the server."""
@@ -112,14 +113,14 @@ async def content_of(
         with local.about(source), os.scandir(source) as found:
             items = sorted(found, key=lambda item: item.name)
     except TransferError as error:
-        _report(options, "put", source, target, error)
+        report(options, "put", source, target, error)
         return
     for item in items:
         inner = posixpath.join(target, item.name)
         if item.is_symlink() or not (item.is_dir() or item.is_file()):
             options.results.skip("put", item.path, inner, "not a regular file")
         elif item.is_dir():
-            async for job in content_of(server, item.path, inner, options, deepest - 1):
+            async for job in _content_of(server, item.path, inner, options, deepest - 1):
                 yield job
         else:
             yield Upload(item.path, inner, there.get(item.name), follow=False)
@@ -130,14 +131,14 @@ async def _there(server: Remote, path: bytes, options: Options) -> dict[bytes, E
     return {entry.name: entry for entry in entries}
 
 
-async def one_upload(
+async def _one_upload(
     server: Remote, path: bytes, target: bytes, options: Options, *, recursive: bool
 ) -> AsyncIterator[Upload]:
     """Walk one source that was named; a target that is a folder takes it in, as cp does it."""
     is_folder = posixpath.isdir(path)
     if is_folder and not recursive:
         error = local_error(path, "is a folder: use -r")
-        _report(options, "put", path, target, error)
+        report(options, "put", path, target, error)
         return
     try:
         found = await server.find(target or b".")
@@ -148,10 +149,10 @@ async def one_upload(
         elif found is not None:
             found = await server.find(target, follow=False)
     except TransferError as error:
-        _report(options, "put", path, target, error)
+        report(options, "put", path, target, error)
         return
     if is_folder:
-        async for job in content_of(server, path, target, options):
+        async for job in _content_of(server, path, target, options):
             yield job
     else:
         yield Upload(path, target, found)
@@ -163,48 +164,10 @@ def refuse(options: Options, folder: bytes, name: bytes) -> None:
     options.results.fail("list", folder, name, error)
 
 
-def _report(
+def report(
     options: Options, action: str, source: bytes, target: bytes, error: TransferError
 ) -> None:
+    """Report a failure that ends only what it is about; a broken connection ends everything."""
     if error.code is Exit.NETWORK:
         raise error
     options.results.fail(action, source, target, error)
-
-
-def _size(path: bytes) -> int:
-    try:
-        return os.lstat(path).st_size
-    except OSError:
-        return 0
-
-
-async def _at_once(
-    jobs: AsyncIterator[J],
-    work: Callable[[J], Awaitable[None]],
-    size: Callable[[J], int],
-    options: Options,
-) -> None:
-    queue: asyncio.Queue[J | None] = asyncio.Queue(options.parallel)
-
-    async def walk() -> None:
-        async for job in jobs:
-            options.progress.expect(size(job))
-            await queue.put(job)
-        for _ in range(options.parallel):
-            await queue.put(None)
-
-    async def run() -> None:
-        while (job := await queue.get()) is not None:
-            await work(job)
-
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in (walk(), *_many(run, options))]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _many(run: Callable[[], Awaitable[None]], options: Options) -> list[Awaitable[None]]:
-    return [run() for _ in range(options.parallel)]

@@ -1,5 +1,6 @@
 """What the helper counts of its conversations, for a monitoring system."""
 
+import threading
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ class Ending(StrEnum):
 
 @dataclass(slots=True)
 class Counts:
-    """Since this process started; kept by one thread."""
+    """Since this process started; threads count at the same time."""
 
     endings: Counter[tuple[str, Ending]] = field(default_factory=Counter)
     """By line of the PAM stack (auth, account) and ending."""
@@ -33,8 +34,15 @@ class Counts:
     open: int = 0
     steps: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     step_seconds: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def step_took(self, seconds: float) -> None:
-        """Count one step of a conversation, from a message to its answer."""
-        self.steps[bisect_left(BUCKETS, seconds)] += 1
-        self.step_seconds += seconds
+        """Count one step of a conversation, from a message that was read to its answer."""
+        with self._lock:
+            self.steps[bisect_left(BUCKETS, seconds)] += 1
+            self.step_seconds += seconds
+
+    def ended(self, line: str, ending: Ending) -> None:
+        """Count a conversation that ended."""
+        with self._lock:
+            self.endings[line, ending] += 1

@@ -40,14 +40,18 @@ class Dialogue:
             return self._advance(self._conversation, Secret(message.value))
         return self._advance(self._conversation, None)
 
-    def refused(self) -> None:
-        """Take note that the stack refused the password: the relay hung up after it had it."""
+    def refused(self) -> list[bytes]:
+        """Take note that the stack refused the password: the relay hung up after it had it.
+
+        Nobody is there to be answered.
+        """
         if self._conversation is not None and self.awaited is wire.Continue:
             try:
                 self._conversation.throw(StackRefusedError())
             except (StopIteration, StackRefusedError):
                 self._conversation = None
         self.close()
+        return []
 
     def close(self) -> None:
         """End the conversation wherever it is."""

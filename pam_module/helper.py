@@ -1,15 +1,16 @@
 """The helper's life: its socket, its sessions, its clean end."""
 
-import asyncio
 import contextlib
 import errno
 import fcntl
 import logging
 import os
 import resource
+import select
 import signal
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pam_module.conversation import Prompts
 from pam_module.counts import Counts
+from pam_module.crew import Crew
 from pam_module.dialogue import Dialogue
 from pam_module.errors import HelperError
 from pam_module.session import Session
@@ -33,6 +35,7 @@ _log = logging.getLogger("sftp_mfa.pam")
 _WORKERS = 8
 _BACKLOG = 1024
 _SWEEP_SECONDS = 2.0
+_PAUSE_SECONDS = 1.0
 _FIRST_PASSED_DESCRIPTOR = 3  # sd_listen_fds(3)
 _SPARE_DESCRIPTORS = 64
 _PEER = struct.Struct("3i")
@@ -41,55 +44,69 @@ _PEER = struct.Struct("3i")
 class Helper:
     """Accepts relays and keeps their sessions."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        """Serve that store."""
+    def __init__(self, store: Store, settings: Settings, listener: socket.socket) -> None:
+        """Serve that store on that socket."""
         self._store = store
         self._settings = settings.pam
         self._prompts = Prompts(
             settings.pam.password_prompt, settings.pam.code_prompt, settings.enforcement.text()
         )
-        self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="step")
+        self._listener = listener
+        self._crew = Crew(_WORKERS)
+        self._housekeeper = ThreadPoolExecutor(1, thread_name_prefix="housekeeping")
         self._sessions: set[Session] = set()
         self._counts = Counts()
+        self._metrics = self._metrics_file()
         self._most = settings.pam.max_conversations
 
-    async def serve(self, listener: socket.socket) -> None:
+    def serve(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+        stop = _stop_signals()
         self._most = min(self._most, _raise_descriptor_limit())
-        listener.setblocking(False)  # noqa: FBT003
-        loop.add_reader(listener.fileno(), self._accept, listener, loop)
-        _notify(b"READY=1")
-        _log.info("ready on %s", self._settings.socket)
-        cleaned = loop.time()
-        metrics = self._metrics_file()
-        while not stop.is_set():
-            if metrics is not None:
+        self._listener.setblocking(False)  # noqa: FBT003
+        self._crew.listen(self._listener.fileno(), self._accept)
+        self._crew.start()
+        try:
+            _notify(b"READY=1")
+            _log.info("ready on %s", self._settings.socket)
+            self._look_after(stop)
+        finally:
+            _notify(b"STOPPING=1")
+            self._end()
+        _log.info("stopped")
+
+    def _end(self) -> None:
+        """Hang up on everybody; steps that have begun wait for the store, for seconds at most."""
+        self._crew.dismiss()
+        self._leave()
+        self._housekeeper.shutdown(cancel_futures=True)
+        self._crew.join()
+        self._leave()
+        self._listener.close()
+        if self._metrics is not None:
+            self._metrics.remove()
+
+    def _look_after(self, stop: int) -> None:
+        """Do what is due from time to time, until there is something to read from `stop`."""
+        cleaned = time.monotonic()
+        while True:
+            if self._metrics is not None:
                 self._counts.open = len(self._sessions)
-                await asyncio.to_thread(metrics.write_when_due)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _SWEEP_SECONDS)
+                self._metrics.write_when_due()
+            if select.select([stop], [], [], _SWEEP_SECONDS)[0]:
+                return
             if "WATCHDOG_USEC" in os.environ:
                 _notify(b"WATCHDOG=1")
-            now = loop.time()
+            now = time.monotonic()
             for session in list(self._sessions):
                 session.expire(now)
             if now - cleaned > INTERVAL_SECONDS:
                 cleaned = now
-                loop.run_in_executor(self._executor, self._clean)
-        _notify(b"STOPPING=1")
-        loop.remove_reader(listener.fileno())
-        listener.close()
+                self._housekeeper.submit(self._clean)
+
+    def _leave(self) -> None:
         for session in list(self._sessions):
-            session.close()
-        # Steps that have begun wait for the store, for seconds at most; nobody waits for them.
-        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
-        if metrics is not None:
-            metrics.remove()
-        _log.info("stopped")
+            session.leave()
 
     def _metrics_file(self) -> "MetricsFile | None":
         if not self._settings.metrics_file:
@@ -104,25 +121,35 @@ class Helper:
         except StoreError as error:
             _log.warning("housekeeping: %s", error)
 
-    def _accept(self, listener: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    def _accept(self) -> None:
+        session = self._next_session()
+        # For the next one, now that this one is counted.
+        self._crew.listen(self._listener.fileno(), self._accept)
+        if session is not None:
+            session.serve()
+
+    def _next_session(self) -> Session | None:
         try:
-            connection, _ = listener.accept()
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return None
         except OSError as error:
-            if error.errno in {errno.EMFILE, errno.ENFILE}:
-                _log.error("out of file descriptors: raise LimitNOFILE")
-            return
+            short = error.errno in {errno.EMFILE, errno.ENFILE}
+            advice = ": raise LimitNOFILE" if short else ""
+            _log.error("cannot accept a connection: %s%s", error.strerror, advice)
+            time.sleep(_PAUSE_SECONDS)  # it would fail again at once, and without end
+            return None
         if _peer_uid(connection) != 0 or len(self._sessions) >= self._most:
             self._counts.turned_away += 1
             _log.error("hung up on a peer that is not root, or above pam.max_conversations")
             connection.close()
-            return
+            return None
         connection.setblocking(False)  # noqa: FBT003
         dialogue = Dialogue(self._store.authentication, self._prompts)
-        session = Session(
-            connection, dialogue, loop, self._executor, self._sessions.discard, self._counts
-        )
+        seconds, forget = self._settings.prompt_seconds, self._sessions.discard
+        session = Session(connection, dialogue, seconds, self._crew, forget, self._counts)
         self._sessions.add(session)
-        session.start(self._settings.prompt_seconds)
+        return session
 
 
 def listen(path: Path) -> socket.socket:
@@ -206,7 +233,7 @@ def _remove_stale(path: Path) -> None:
 
 def run(store: Store, settings: Settings, listener: socket.socket) -> None:
     """Serve the relays of this host until told to stop."""
-    asyncio.run(Helper(store, settings).serve(listener))
+    Helper(store, settings, listener).serve()
     store.close()
 
 
@@ -214,6 +241,15 @@ def _peer_uid(connection: socket.socket) -> int:
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
     _, uid, _ = _PEER.unpack(data)
     return int(uid)
+
+
+def _stop_signals() -> int:
+    """Give a descriptor that can be read once SIGTERM or SIGINT has come, to whichever thread."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    return reader
 
 
 def _raise_descriptor_limit() -> int:

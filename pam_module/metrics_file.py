@@ -103,7 +103,7 @@ class MetricsFile(Collector):
             buckets.append((bound, float(total)))
         return HistogramMetricFamily(
             "sftp_mfa_pam_step_duration_seconds",
-            "How long a message of sshd waited for its answer, the store's time in it",
+            "How long the answer to a message of sshd took, the store's time in it",
             buckets=buckets,
             sum_value=self._counts.step_seconds,
         )

@@ -1,14 +1,15 @@
-"""One connection of the relay: packets in, a dialogue's steps in a worker thread, packets out."""
+"""One connection of the relay: a packet in, a step of the dialogue, packets out."""
 
-import asyncio
 import contextlib
 import logging
 import socket
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 
 from pam_module import wire
 from pam_module.counts import Counts, Ending
+from pam_module.crew import Crew
 from pam_module.dialogue import Dialogue, Message
 from store.errors import StoreError
 
@@ -18,89 +19,94 @@ _VERDICTS = {wire.GRANTED: Ending.GRANTED, wire.DENIED: Ending.DENIED}
 
 
 class Session:
-    """Runs in the event loop's thread, but for the steps of its dialogue."""
+    """Served by whichever thread of the crew hears the relay; a lock lets in one at a time."""
 
     __slots__ = (
-        "_begun",
         "_closed",
         "_counts",
+        "_crew",
         "_deadline",
         "_dialogue",
         "_ending",
-        "_executor",
         "_line",
-        "_loop",
+        "_lock",
         "_socket",
-        "_stepping",
     )
 
     def __init__(
         self,
         connection: socket.socket,
         dialogue: Dialogue,
-        loop: asyncio.AbstractEventLoop,
-        executor: Executor,
+        seconds: float,
+        crew: Crew,
         closed: Callable[["Session"], None],
         counts: Counts,
     ) -> None:
-        """Take over a connection whose peer was checked; `closed` is called at its end."""
+        """Take over a connection whose peer was checked; `closed` is called at its end.
+
+        The relay has that many seconds for all its messages together.
+        """
         self._socket = connection
         self._dialogue = dialogue
-        self._loop = loop
-        self._executor = executor
+        self._deadline = time.monotonic() + seconds
+        self._crew = crew
         self._closed = closed
         self._counts = counts
+        self._lock = threading.Lock()
         self._line: str | None = None
         self._ending = Ending.CLIENT_LEFT
-        self._stepping = False
-        self._begun = 0.0
-        self._deadline = 0.0
 
-    def start(self, seconds: float) -> None:
-        """Listen; the relay has that many seconds for all its messages together."""
-        self._deadline = self._loop.time() + seconds
-        self._loop.add_reader(self._socket.fileno(), self._readable)
+    def serve(self) -> None:
+        """Answer what the relay has said, if it has, and have it heard again."""
+        with self._lock:
+            if self._socket.fileno() < 0:
+                return
+            try:
+                self._hear()
+            except wire.WireError as error:
+                _log.error("the PAM module sent %s; refusing (is it of another version?)", error)
+                self._give_up(Ending.PROTOCOL_ERROR)
 
     def expire(self, now: float) -> None:
         """Give up on a person, or a relay, that has taken too long."""
-        if now > self._deadline and not self._stepping:
-            self._give_up(Ending.TIMED_OUT)
+        if now > self._deadline:
+            self._unless_busy(lambda: self._give_up(Ending.TIMED_OUT))
 
-    def close(self) -> None:
-        """Hang up; a step that still runs finds nobody to answer."""
-        if self._socket.fileno() < 0:
-            return
-        self._loop.remove_reader(self._socket.fileno())
-        self._socket.close()
-        if self._line is not None:
-            self._counts.endings[self._line, self._ending] += 1
-        self._closed(self)
-        if not self._stepping:
-            self._dialogue.close()
+    def leave(self) -> None:
+        """Hang up because the helper ends; a step that is under way ends first."""
+        self._unless_busy(self._close)
 
-    def _readable(self) -> None:
+    def _unless_busy(self, end: Callable[[], None]) -> None:
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._socket.fileno() >= 0:
+                    end()
+            finally:
+                self._lock.release()
+
+    def _hear(self) -> None:
         try:
             packet, _, flags, _ = self._socket.recvmsg(wire.MAX_PACKET)
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
+            self._listen()
             return
         except OSError:
             packet, flags = b"", 0
         if not packet:
             self._hung_up()
             return
-        try:
-            message = self._parse(packet, cut_off=bool(flags & socket.MSG_TRUNC))
-        except wire.WireError as error:
-            _log.error("the PAM module sent %s; refusing (is it of another version?)", error)
-            self._give_up(Ending.PROTOCOL_ERROR)
-            return
+        message = self._parse(packet, cut_off=bool(flags & socket.MSG_TRUNC))
         if isinstance(message, wire.Hello):
             self._line = message.phase
-        self._step(lambda: self._dialogue.receive(message))
+        packets = self._step(lambda: self._dialogue.receive(message))
+        if self._is_waited_for():
+            self._reply(packets)
+        else:
+            self._close()
 
     def _parse(self, packet: bytes, *, cut_off: bool) -> Message:
-        if self._stepping or cut_off:
-            problem = "a packet out of turn, or too long"
+        if cut_off:
+            problem = "a packet that is too long"
             raise wire.WireError(problem)
         message = wire.parse(packet)
         if type(message) is not self._dialogue.awaited:
@@ -108,50 +114,63 @@ class Session:
             raise wire.WireError(problem)
         return message
 
-    def _hung_up(self) -> None:
-        refused = self._dialogue.awaited is wire.Continue and not self._stepping
-        if not refused:
-            self.close()
-            return
-        self._loop.remove_reader(self._socket.fileno())
-        self._ending = Ending.PASSWORD_REFUSED
-        self._step(self._dialogue.refused)
-
-    def _step(self, work: Callable[[], list[bytes] | None]) -> None:
-        self._stepping = True
-        self._begun = self._loop.time()
-        future = self._loop.run_in_executor(self._executor, work)
-        future.add_done_callback(self._stepped)
-
-    def _stepped(self, future: "asyncio.Future[list[bytes] | None]") -> None:
-        self._stepping = False
-        self._counts.step_took(self._loop.time() - self._begun)
+    def _is_waited_for(self) -> bool:
+        """Tell whether the relay is still there; WireError if it spoke before it had its answer."""
         try:
-            packets = future.result()
-        except asyncio.CancelledError:  # the helper ends, and the step had not begun
-            packets = None
-        except StoreError as error:
-            _log.error("%s; refusing", error)
-            self._ending = Ending.STORE_UNAVAILABLE
-            packets = [wire.UNAVAILABLE]
-        except Exception:  # noqa: BLE001 - whatever it is, it must end in a refusal
-            _log.exception("a fault of this program; refusing")
-            self._ending = Ending.FAULT
-            packets = [wire.UNAVAILABLE]
-        if packets is None or self._socket.fileno() < 0:
-            self._dialogue.close()
-            self.close()
-            return
+            early = self._socket.recv(1)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if early:
+            problem = "a packet out of turn"
+            raise wire.WireError(problem)
+        return False
+
+    def _reply(self, packets: list[bytes]) -> None:
         for packet in packets:
             self._send(packet)
         self._ending = _VERDICTS.get(packets[-1], self._ending)
         if packets[-1] == wire.UNAVAILABLE or self._dialogue.awaited is None:
-            self.close()
+            self._close()
+        else:
+            self._listen()
+
+    def _listen(self) -> None:
+        self._crew.listen(self._socket.fileno(), self.serve)
+
+    def _hung_up(self) -> None:
+        if self._dialogue.awaited is wire.Continue:
+            self._ending = Ending.PASSWORD_REFUSED
+            self._step(self._dialogue.refused)
+        self._close()
+
+    def _step(self, work: Callable[[], list[bytes]]) -> list[bytes]:
+        begun = time.monotonic()
+        try:
+            return work()
+        except StoreError as error:
+            _log.error("%s; refusing", error)
+            self._ending = Ending.STORE_UNAVAILABLE
+        except Exception:  # noqa: BLE001 - whatever it is, it must end in a refusal
+            _log.exception("a fault of this program; refusing")
+            self._ending = Ending.FAULT
+        finally:
+            self._counts.step_took(time.monotonic() - begun)
+        return [wire.UNAVAILABLE]
 
     def _give_up(self, ending: Ending) -> None:
         self._ending = ending
         self._send(wire.UNAVAILABLE)
-        self.close()
+        self._close()
+
+    def _close(self) -> None:
+        self._crew.remove(self._socket.fileno())
+        self._socket.close()
+        if self._line is not None:
+            self._counts.ended(self._line, self._ending)
+        self._closed(self)
+        self._dialogue.close()
 
     def _send(self, packet: bytes) -> None:
         # A relay that does not read has given up: it sees the end of the connection.

@@ -43,7 +43,6 @@ def serve_pam(config: Path) -> None:
     Example:
       sftp-mfa serve-pam --config /etc/sftp-mfa/config.toml
     """
-    # asyncio is for this command only.
     from pam_module.helper import listen, run  # noqa: PLC0415
 
     settings = load_settings(config)

@@ -278,12 +278,49 @@ def test_conversations_above_the_most_are_hung_up_on(hosts: Hosts, account: Acco
     assert gets_in(host.sshd, account, account.password)
 
 
+def test_short_of_descriptors_it_says_so_and_goes_on_by_itself(
+    hosts: Hosts, account: Account
+) -> None:
+    """Who comes then waits or is refused; the log is not filled with the one complaint."""
+    host = hosts.make()
+    pid = helper(host).pid
+    assert gets_in(host.sshd, account, account.password)
+    held = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    subprocess.run(
+        ["prlimit", f"--pid={pid}", f"--nofile={held + 8}:"],
+        user="sftp-mfa",
+        group="sftp-mfa",
+        extra_groups=[],
+        check=True,
+    )
+    clients = [RelayClient(host.installation.socket) for _ in range(20)]
+    advice = "Too many open files: raise LimitNOFILE"
+    until(lambda: host.installation.log().count(advice) > 1, "the helper complains twice", 20)
+    assert host.installation.log().count(advice) < len(clients)
+    for client in clients:
+        client.socket.close()
+    until(lambda: not host.conversations(), "no conversation left")
+    assert gets_in(host.sshd, account, account.password)
+
+
 def refusal(client: RelayClient) -> bytes:
     """Hear how the helper ends it; that may also be a reset."""
     try:
         return client.hear()
     except ConnectionResetError:
         return HANGS_UP
+
+
+def greeting(name: str) -> bytes:
+    """Return a relay's first packet."""
+    return b"H1\0auth\0sshd\0" + name.encode() + b"\x00192.0.2.7\0ssh"
+
+
+def at_once_say(client: RelayClient, *packets: bytes) -> bytes:
+    """Send packets without waiting for an answer, and return the first one."""
+    for packet in packets:
+        client.socket.send(packet)
+    return client.hear()
 
 
 OUT_OF_TURN: dict[str, Callable[[RelayClient, str], bytes]] = {
@@ -296,6 +333,12 @@ OUT_OF_TURN: dict[str, Callable[[RelayClient, str], bytes]] = {
     ),
     "another phase": lambda client, name: client.hello(name, phase="session"),
     "two greetings": lambda client, name: (client.hello(name), client.hello(name))[1],
+    "two greetings at once": lambda client, name: at_once_say(
+        client, greeting(name), greeting(name)
+    ),
+    "an answer before it is asked": lambda client, name: at_once_say(
+        client, greeting(name), b"Aguess"
+    ),
     "a code before the password": lambda client, name: (client.hello(name), client.go_on())[1],
 }
 

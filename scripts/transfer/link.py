@@ -71,6 +71,7 @@ class Link:
     def _run(
         self, work: Callable[["Remote", "Options"], Awaitable[None]], chosen: dict[str, Any]
     ) -> int:
+        environment = _take_token()  # first: the SSH library looks for others by asking gcc and ld
         from scripts.transfer import local, settings  # noqa: PLC0415
         from scripts.transfer.answers import Credentials  # noqa: PLC0415
         from scripts.transfer.options import Options  # noqa: PLC0415
@@ -80,7 +81,6 @@ class Link:
         from scripts.transfer.terminal import Terminal  # noqa: PLC0415
 
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what ends us is told once
-        environment = _take_token()
         how = settings.resolve(self.server, self.config, self.identities)
         place = f"{how.user}@{how.typed}" + (f":{how.port}" if how.port != 22 else "")  # noqa: PLR2004
         may_ask = not self.batch and not how.is_on("batchmode", default=False)

@@ -146,6 +146,24 @@ def test_nothing_secret_in_the_command_line(
     assert seen.code == 2
 
 
+def test_nothing_secret_in_the_environment_of_others(
+    host: Host, traveller: Traveller, account: Account
+) -> None:
+    """Python looks for libraries by asking compilers, and the configuration is asked of ssh."""
+    folder = traveller.home / "bin"
+    folder.mkdir()
+    for name in ("gcc", "ld", "ssh"):
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nenv >> {folder}/{name}.env\nexec /usr/bin/{name} "$@"\n')
+        program.chmod(0o755)
+    token = host.installation.issue_token(account.name).text()
+    more = {"PATH": f"{folder}:/usr/bin:/bin", "SFTP_MFA_TOKEN": token}
+    assert traveller.run("ls", traveller.server, **more).code == 0
+    seen = "".join(file.read_text() for file in folder.glob("*.env"))
+    assert "PATH=" in seen
+    assert token not in seen
+
+
 @pytest.mark.parametrize("words", [[], ["--help"], ["get", "--help"], ["nonsense"], ["get"]])
 def test_help_and_mistakes_need_no_ssh_library(traveller: Traveller, words: list[str]) -> None:
     """They come at once: nothing of the server, and no SSH library, is imported."""

@@ -80,6 +80,8 @@ def login(attempt: Attempt, factors: Authentication, prompts: Prompts) -> Conver
         yield PassOn(password)
     except StackRefusedError:
         return factors.refuse_password(attempt)
+    if held.needs_code:
+        return (yield from _by_code(attempt, factors, prompts, answer, code))
     return (yield from _after_password(attempt, factors, prompts, answer, code))
 
 
@@ -105,6 +107,16 @@ def _after_password(
     if decision.kind is ChallengeKind.ENROLLMENT:
         yield Tell(prompts.enrollment)
         return factors.refuse_without_mfa(attempt)
+    return (yield from _by_code(attempt, factors, prompts, answer, code))
+
+
+def _by_code(
+    attempt: Attempt,
+    factors: Authentication,
+    prompts: Prompts,
+    answer: Secret | None,
+    code: Secret | None,
+) -> Conversation:
     if code is None:
         code = yield Ask(prompts.code)
         # sshd's `password` method gives one answer to every prompt, as do clients that fill in

@@ -47,6 +47,9 @@ class FactorsHeld:
 
     totp: bool
     tokens: bool
+    needs_code: bool
+    """A right password will be worth the question for a code and nothing else, whatever happens
+    until then: `accept_password` need not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,11 @@ class Authentication:
         with self._units.database.read() as connection:
             row = _FACTORS.one(connection, {"name": account})
             if row is None:
-                return FactorsHeld(totp=False, tokens=False)
+                return FactorsHeld(totp=False, tokens=False, needs_code=False)
             found = proven(row, self._units.keys_over(connection))
-        return FactorsHeld(totp=found.adopted_at is not None, tokens=bool(row.has_tokens))
+        totp = found.adopted_at is not None
+        needs_code = totp and not self._settings.grace.seconds
+        return FactorsHeld(totp=totp, tokens=bool(row.has_tokens), needs_code=needs_code)
 
     def check_account(self, attempt: Attempt) -> Decision:
         """Decide whether the account may be used at all, however it was authenticated."""

@@ -39,6 +39,7 @@ def test_account_never_met_needs_a_password_only(store: Store) -> None:
     held = store.authentication.factors_of("alice")
     assert not held.totp
     assert not held.tokens
+    assert not held.needs_code
     assert store.authentication.accept_password(attempt()) == PASSWORD_IS_ENOUGH
 
 
@@ -52,7 +53,9 @@ def test_pending_enrollment_changes_nothing(store: Store) -> None:
 def test_completed_enrollment_makes_a_password_not_enough(store: Store, clock: Clock) -> None:
     """From the first right code on, a code is asked for; of this account only."""
     enroll(store, clock)
-    assert store.authentication.factors_of("alice").totp
+    held = store.authentication.factors_of("alice")
+    assert held.totp
+    assert held.needs_code
     assert store.authentication.accept_password(attempt()) == CODE_NEEDED
     assert store.authentication.accept_password(attempt("bob")) == PASSWORD_IS_ENOUGH
 

@@ -18,7 +18,7 @@ from store.password_throttle import account_subject
 from store.schema import SYSTEM_ACCOUNT, accounts
 from store.sessions import end_sessions
 from store.settings import Settings
-from store.statements import Row, Statement
+from store.statements import Row, Statement, fetch
 from store.throttles import Gate
 from store.unit_of_work import Account, UnitOfWork, UnitsOfWork
 
@@ -67,7 +67,16 @@ class Adoption:
     barred: int
 
 
-_ONE = Statement(select(accounts).where(accounts.c.name == bindparam("name")))
+_SHOWN = (
+    accounts.c.name,
+    accounts.c.created_at,
+    accounts.c.adopted_at,
+    accounts.c.barred_at,
+    accounts.c.failures,
+    accounts.c.locks,
+    accounts.c.locked_at,
+)
+_ONE = Statement(select(*_SHOWN).where(accounts.c.name == bindparam("name")))
 _COUNTED_FOR = 100
 """A count is good for so many times as long as it took: it never takes a process more of its time
 than 1 %. One that took no time worth saving is made anew."""
@@ -114,7 +123,7 @@ class Accounts:
         if not can_be_stored(prefix + after):
             return []
         name = accounts.c.name
-        query = select(accounts)
+        query = select(*_SHOWN)
         if prefix:
             query = query.where(name < prefix + _AFTER_EVERY_NAME)
         # One lower bound only: SQLite would take the first of two, and read on from there.
@@ -132,7 +141,7 @@ class Accounts:
         now = self._units.clock()
         with self._units.database.read() as connection:
             while len(found) < limit:
-                rows = connection.execute(query.where(bound), {"after": after}).all()
+                rows = fetch(connection, query.where(bound), {"after": after})
                 states = [self._state(row, now) for row in rows]
                 # A lock that is over leaves its time in the row until the next right code.
                 found += [state for state in states if state.locked_until or not locked]

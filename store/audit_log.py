@@ -1,22 +1,20 @@
 """Reads the audit: pages of events, the proof that none was touched, and pruning."""
 
-import hmac
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 
 from store import row_check
-from store.audit import Actor, Entry, Event, chain_digest, first_head, next_head, pruned_head
+from store.audit import Actor, Entry, Event, pruned_head
+from store.audit_chain import HEAD, Chain, Finding, events_of, findings_in
 from store.clock import from_milliseconds, to_milliseconds
-from store.decisions import Protocol, Reason
 from store.errors import RequestError, TamperedError
 from store.names import can_be_stored
 from store.schema import SYSTEM_ACCOUNT, accounts, audit_events
-from store.statements import Row, Statement
+from store.statements import Row, Statement, fetch
 from store.unit_of_work import AUDIT_KEY, UnitsOfWork
 
 MAX_PAGE = 1000
@@ -68,37 +66,20 @@ class Tally:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something in the audit, or in what accounts hold, that is not as it was written."""
-
-    account: str
-    sequence: int
-    """The place in the account's chain of events; 0 where it is not about an event."""
-    problem: str
-
-
 _BATCH = 500
+_SHOWN = tuple(column for column in audit_events.c if column.key not in {"sequence", "digest"})
 _CHAINS = Statement(
-    select(accounts).where(accounts.c.id > bindparam("after")).order_by(accounts.c.id).limit(_BATCH)
-)
-_CHAIN = Statement(
-    select(audit_events)
-    .where(
-        audit_events.c.account_id == bindparam("account"),
-        audit_events.c.sequence > bindparam("after"),
-        audit_events.c.sequence <= bindparam("last"),
-    )
-    .order_by(audit_events.c.sequence)
+    select(accounts.c.id, accounts.c.name)
+    .where(accounts.c.id > bindparam("after"))
+    .order_by(accounts.c.id)
     .limit(_BATCH)
 )
-_OF = audit_events.c.account_id == bindparam("account")
-_FIRST = Statement(select(func.min(audit_events.c.sequence).label("first")).where(_OF))
-_LAST = Statement(select(func.max(audit_events.c.sequence).label("last")).where(_OF))
-_HEAD = Statement(select(accounts).where(accounts.c.id == bindparam("account")))
 _SET_BASE = Statement(update(accounts).where(accounts.c.id == bindparam("account")))
 _DELETE_OLD = Statement(
-    delete(audit_events).where(_OF, audit_events.c.sequence <= bindparam("last"))
+    delete(audit_events).where(
+        audit_events.c.account_id == bindparam("account"),
+        audit_events.c.sequence <= bindparam("last"),
+    )
 )
 _CURSOR = re.compile(r"(?P<at>[0-9]{1,18})-(?P<id>[0-9]{1,18})")
 
@@ -114,7 +95,7 @@ class AuditLog:
         """List events, the newest first; RequestError for a cursor that this never gave."""
         limit = max(1, min(limit, MAX_PAGE))
         query = (
-            select(audit_events, accounts.c.name.label("account"))
+            select(*_SHOWN, accounts.c.name.label("account"))
             .join(accounts, accounts.c.id == audit_events.c.account_id)
             .order_by(audit_events.c.at.desc(), audit_events.c.id.desc())
             .limit(limit + 1)
@@ -136,7 +117,7 @@ class AuditLog:
             if wanted.account is not None:
                 owner = _ID_OF.one(connection, {"name": wanted.account})
                 query = query.where(audit_events.c.account_id == (owner and owner.id))
-            rows = connection.execute(query).all()
+            rows = fetch(connection, query)
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(
             [_shown(row) for row in rows[:limit]],
@@ -155,7 +136,7 @@ class AuditLog:
             .group_by(*kind)
         )
         with self._units.database.read() as connection:
-            rows = connection.execute(query).all()
+            rows = fetch(connection, query)
         return [Tally(row.event, row.protocol, row.reason, row[3]) for row in rows]
 
     def verify(self) -> Iterator[Finding]:
@@ -170,22 +151,36 @@ class AuditLog:
         while True:
             doubtful = []
             with self._units.database.read() as connection:
-                key = self._units.keys_over(connection)[AUDIT_KEY]
-                heads = _CHAINS.all(connection, {"after": after})
-                for head in heads:
-                    yield from _findings(connection, head, key, created)
-                    if row_check.altered(connection, self._units, head):
-                        doubtful.append(head.name)
+                chains = _CHAINS.all(connection, {"after": after})
+                for chain in chains:
+                    try:
+                        found, is_altered = self._look_at(connection, chain.id, created)
+                    except TamperedError as error:
+                        found, is_altered = [Finding(chain.name, 0, str(error))], False
+                    yield from found
+                    if is_altered:
+                        doubtful.append(chain.name)
             for name in doubtful:
                 for problem in row_check.altered_for_sure(self._units, name):
                     yield Finding(name, 0, problem)
-            if not heads:
+            if not chains:
                 break
-            after = heads[-1].id
+            after = chains[-1].id
         with self._units.database.read() as connection:
             for name in sorted(created):
                 if _ID_OF.one(connection, {"name": name}) is None:
                     yield Finding(name, 0, "the account and its whole chain are missing")
+
+    def _look_at(
+        self, connection: Connection, account: int, created: set[str]
+    ) -> tuple[list[Finding], bool]:
+        """Verify an account's chain; tell whether what it holds seems altered, too."""
+        head = HEAD.one(connection, {"account": account})
+        if head is None:
+            return [], False  # the system's chain tells which accounts there were
+        key = self._units.keys_over(connection)[AUDIT_KEY]
+        found = findings_in(connection, head, key, created)
+        return found, bool(row_check.altered(connection, self._units, head))
 
     def prune(self, before: datetime, actor: Actor) -> int:
         """Delete events from before a time; give how many. The chains go on to verify.
@@ -220,10 +215,10 @@ class AuditLog:
             account = work.account(name)
             if account is None:
                 return 0
-            row: Row = _HEAD.one(work.connection, {"account": account.id})
+            row: Row = HEAD.one(work.connection, {"account": account.id})
             # Up to the first event that is younger: a chain has no holes, whatever the clock did.
-            chain = _Chain(row, work.keys[AUDIT_KEY])
-            for event in _events(work.connection, row):
+            chain = Chain(row, work.keys[AUDIT_KEY])
+            for event in events_of(work.connection, row):
                 if event.at >= limit:
                     break
                 if chain.follow(event) is not None:
@@ -245,115 +240,6 @@ class AuditLog:
 
 
 _ID_OF = Statement(select(accounts.c.id).where(accounts.c.name == bindparam("name")))
-
-
-class _Chain:
-    """Follows a chain from its beginning, or from where it was pruned."""
-
-    def __init__(self, account: Row, key: bytes) -> None:
-        self._key = key
-        self._account = account.name
-        self.sequence = account.audit_base_sequence
-        self.head = first_head(key, account.name)
-        self.begins_well = True
-        """It begins at its first event, or behind those that were pruned."""
-        if self.sequence:
-            base = account.audit_base_digest
-            self.head = base[: len(self.head)]
-            expected = pruned_head(key, account.name, self.sequence, self.head)
-            self.begins_well = hmac.compare_digest(base, expected)
-        self.is_lost = False
-        """What came before is not known any more, so what follows cannot be judged."""
-        self._doubted = False
-
-    def follow(self, row: Row) -> str | None:
-        """Go on by one event; tell what is wrong with it."""
-        missing = row.sequence != self.sequence + 1
-        self.sequence = row.sequence
-        if missing:
-            self.is_lost = True
-            return "an event is missing"
-        if self.is_lost:
-            return None
-        digest = chain_digest(
-            self._key, self.head, self._account, row.sequence, row.at, _entry(row)
-        )
-        # By the digest that was written: where another field was changed, the rest still follows.
-        self.head = next_head(self._key, self.head, row.digest)
-        if digest == row.digest:
-            self._doubted = False
-            return None
-        self.is_lost, self._doubted = self._doubted, True
-        return None if self.is_lost else "the event, or one before it, was changed"
-
-
-def _events(connection: Connection, account: Row) -> Iterator[Row]:
-    """Read an account's events in order, up to the last one of when the account was read."""
-    first: Row = _FIRST.one(connection, {"account": account.id})
-    after = account.audit_sequence if first.first is None else first.first - 1
-    while True:
-        values = {"account": account.id, "after": after, "last": account.audit_sequence}
-        rows = _CHAIN.all(connection, values)
-        yield from rows
-        if len(rows) < _BATCH:
-            return
-        after = rows[-1].sequence
-
-
-def _findings(connection: Connection, account: Row, key: bytes, created: set[str]) -> list[Finding]:
-    """Verify one chain; anew if it was pruned while it was read."""
-    found = list(_verify_chain(connection, account, key, created))
-    if found:
-        now = _HEAD.one(connection, {"account": account.id})
-        if now is not None and now.audit_base_sequence != account.audit_base_sequence:
-            return _findings(connection, now, key, created)
-    return found
-
-
-def _verify_chain(
-    connection: Connection, account: Row, key: bytes, created: set[str]
-) -> Iterator[Finding]:
-    chain = _Chain(account, key)
-    if not chain.begins_well:
-        yield Finding(account.name, chain.sequence, "older events are missing, and not by pruning")
-    for row in _events(connection, account):
-        expected = chain.sequence + 1
-        problem = chain.follow(row)
-        if problem is not None:
-            place = row.sequence if row.sequence == expected else expected
-            yield Finding(account.name, place, problem)
-        if account.name == SYSTEM_ACCOUNT and row.event == Event.ACCOUNT_CREATED:
-            if row.subject in created:
-                yield Finding(row.subject, 0, "the account was made a second time")
-            created.add(row.subject)
-    yield from _added_behind(connection, account)
-    if chain.sequence != account.audit_sequence:
-        yield Finding(account.name, chain.sequence + 1, "events are missing at the end")
-    elif not chain.is_lost and chain.head != account.audit_digest:
-        yield Finding(account.name, chain.sequence, "the chain does not end as it was written")
-
-
-def _added_behind(connection: Connection, head: Row) -> Iterator[Finding]:
-    """Find events behind the chain's end; those written since the end was read are none."""
-    found: Row = _LAST.one(connection, {"account": head.id})
-    if found.last is not None and found.last > head.audit_sequence:
-        now = _HEAD.one(connection, {"account": head.id})
-        if now is None or found.last > now.audit_sequence:
-            yield Finding(head.name, found.last, "an event was added that nobody wrote")
-
-
-def _entry(row: Row) -> Entry:
-    """Give the row's content as it was digested; words that nobody wrote stay as they are."""
-    actor = Actor(row.actor, _word(Protocol, row.protocol), row.address)
-    reason = None if row.reason is None else _word(Reason, row.reason)
-    return Entry(_word(Event, row.event), actor, reason, row.factor_id, row.subject)
-
-
-def _word(vocabulary: Any, text: str) -> Any:
-    try:
-        return vocabulary(text)
-    except ValueError:
-        return text
 
 
 def _shown(row: Row) -> AuditEvent:

@@ -9,22 +9,25 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from store.audit import Actor, Entry, Event
 from store.schema import accounts, sealed_keys, totp_factors
 from store.sealing import Keyring, Sealed
+from store.statements import Statement
 from store.totp_factors import sealing_context
 from store.unit_of_work import UnitsOfWork, key_context
 
 _BATCH = 200
 
-_STALE_FACTORS = (
+_STALE_FACTORS = Statement(
     select(totp_factors, accounts.c.name.label("account"))
     .join(accounts, accounts.c.id == totp_factors.c.account_id)
-    .where(totp_factors.c.key_id.in_(bindparam("old", expanding=True)))
+    .where(totp_factors.c.key_id == bindparam("old"))
     .limit(_BATCH)
 )
-_RESEAL_FACTOR = update(totp_factors).where(
-    totp_factors.c.id == bindparam("factor_id"), totp_factors.c.key_id == bindparam("old_key")
+_RESEAL_FACTOR = Statement(
+    update(totp_factors).where(
+        totp_factors.c.id == bindparam("factor_id"), totp_factors.c.key_id == bindparam("old_key")
+    )
 )
-_STALE_KEYS = select(sealed_keys).where(sealed_keys.c.key_id.in_(bindparam("old", expanding=True)))
-_RESEAL_KEY = update(sealed_keys).where(sealed_keys.c.name == bindparam("key_name"))
+_STALE_KEYS = Statement(select(sealed_keys).where(sealed_keys.c.key_id == bindparam("old")))
+_RESEAL_KEY = Statement(update(sealed_keys).where(sealed_keys.c.name == bindparam("key_name")))
 
 
 class KeyRotation:
@@ -49,16 +52,11 @@ class KeyRotation:
         if not old:
             return 0
         with self._units.begin() as work:
-            count = self._reseal_keys(work.connection, old)
-            rows = work.connection.execute(_STALE_FACTORS, {"old": old}).all()
-            for row in rows:
-                context = sealing_context(row.account, row.id)
-                plain = self._keyring.open(Sealed(row.key_id, row.sealed_secret), context)
-                sealed = self._keyring.seal(plain, context)
-                values = {"factor_id": row.id, "old_key": row.key_id}
-                new = {"key_id": sealed.key_id, "sealed_secret": sealed.data}
-                work.connection.execute(_RESEAL_FACTOR, values | new)
-            return count + len(rows)
+            return sum(
+                self._reseal_keys(work.connection, key_id)
+                + self._reseal_factors(work.connection, key_id)
+                for key_id in old
+            )
 
     def uses(self, key_id: str) -> int:
         """Count what is still sealed under a key."""
@@ -70,15 +68,26 @@ class KeyRotation:
                 for table in (totp_factors, sealed_keys)
             )
 
-    def _reseal_keys(self, connection: Connection, old: list[str]) -> int:
-        rows = connection.execute(_STALE_KEYS, {"old": old}).all()
+    def _reseal_factors(self, connection: Connection, old: str) -> int:
+        rows = _STALE_FACTORS.all(connection, {"old": old})
+        for row in rows:
+            context = sealing_context(row.account, row.id)
+            plain = self._keyring.open(Sealed(row.key_id, row.sealed_secret), context)
+            sealed = self._keyring.seal(plain, context)
+            values = {"factor_id": row.id, "old_key": row.key_id}
+            new = {"key_id": sealed.key_id, "sealed_secret": sealed.data}
+            _RESEAL_FACTOR.run(connection, values | new)
+        return len(rows)
+
+    def _reseal_keys(self, connection: Connection, old: str) -> int:
+        rows = _STALE_KEYS.all(connection, {"old": old})
         for row in rows:
             context = key_context(row.name)
             sealed = self._keyring.seal(
                 self._keyring.open(Sealed(row.key_id, row.sealed), context), context
             )
             values = {"key_name": row.name, "key_id": sealed.key_id, "sealed": sealed.data}
-            connection.execute(_RESEAL_KEY, values)
+            _RESEAL_KEY.run(connection, values)
         return len(rows)
 
     def _note(self, entry: Entry) -> None:

@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from store.audit import first_head
@@ -88,7 +88,8 @@ def _prepare(
     connection: Connection, keyring: Keyring, clock: Clock, randomness: Randomness
 ) -> None:
     """Make what every store has one of: the system's row, and the store's own keys."""
-    system = connection.execute(accounts.select().where(accounts.c.name == SYSTEM_ACCOUNT))
+    query = select(accounts.c.id).where(accounts.c.name == SYSTEM_ACCOUNT)
+    system = connection.execute(query)
     if system.first() is not None:
         return
     keys = {name: randomness(KEY_BYTES) for name in KEY_NAMES}

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from store.audit import Actor
-from store.audit_log import Finding
+from store.audit_chain import Finding
 from store.clock import Clock, Randomness, system_clock, system_randomness
 from store.decisions import Protocol
 from store.opening import Store, open_store

@@ -22,6 +22,7 @@ from store.settings import PasswordSettings
 from web_admin import broker_pam, broker_wire
 from web_admin.broker_wire import Answer, Verdict
 from web_admin.errors import ServeError
+from web_admin.service_manager import notify
 
 _log = logging.getLogger("sftp_mfa.passwords")
 
@@ -79,11 +80,11 @@ class Broker:
                 signal.signal(number, self._stop)
             signal.signal(signal.SIGCHLD, lambda *_: None)
             self._selector.register(wakeup, selectors.EVENT_READ)
-            _notify(b"READY=1")
+            notify(b"READY=1")
             _log.info("ready on %s", self._settings.socket)
             while not self._stopping:
                 self._turn(listener, wakeup)
-        _notify(b"STOPPING=1")
+        notify(b"STOPPING=1")
         for connection in list(self._waiting):
             self._forget(connection)
         deadline = time.monotonic() + _STOP_SECONDS
@@ -264,13 +265,3 @@ def peer_uid(connection: socket.socket) -> int:
     """Tell who is at the other end."""
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
     return int(_PEER.unpack(data)[1])
-
-
-def _notify(state: bytes) -> None:
-    """Tell the service manager (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    name = "\0" + address[1:] if address.startswith("@") else address
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
-        channel.sendto(state, name)

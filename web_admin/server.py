@@ -2,7 +2,6 @@
 
 import ipaddress
 import logging
-import os
 import resource
 import socket
 import ssl
@@ -26,6 +25,7 @@ from web_admin.application import make_application
 from web_admin.errors import ServeError
 from web_admin.gateway import Gateway
 from web_admin.passwords import BrokeredPasswords
+from web_admin.service_manager import notify
 from web_admin.site import Site
 
 _log = logging.getLogger("sftp_mfa.web")
@@ -98,7 +98,7 @@ def _announce(settings: WebSettings) -> None:
         with suppress(OSError), socket.create_connection(listening_address(settings), timeout=1):
             break
         time.sleep(0.02)
-    _notify(b"READY=1")
+    notify(b"READY=1")
     _log.info("ready on %s", settings.listen)
 
 
@@ -135,13 +135,3 @@ def _keep_house(store: Store) -> None:
         except StoreError as error:
             _log.error("housekeeping: %s", error)
         threading.Event().wait(INTERVAL_SECONDS)
-
-
-def _notify(state: bytes) -> None:
-    """Tell the service manager (sd_notify(3)); from a worker, so NotifyAccess=all."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    name = "\0" + address[1:] if address.startswith("@") else address
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, suppress(OSError):
-        channel.sendto(state, name)

@@ -2,7 +2,8 @@
 
 Two roads lead there: the store, as root on its host (`host.py`), and the REST API (`rest.py`).
 Both give these same values. The names are those of the API, in camelCase when they are written
-as JSON, so that an answer is read into them as it is.
+as JSON, so that an answer is read into them as it is. They are not the server's own, which bring
+the store and refuse what a newer server adds to its words; a test compares the fields of both.
 
 Errors: RequestError and its kinds for what is refused (AccessError for who is refused as such),
 RoadError for a road that leads nowhere.

@@ -341,6 +341,27 @@ def test_account_that_was_deleted_shows_though_it_is_made_anew(store: Store, clo
     assert try_code(store, phone.code()) == Denied(Reason.NO_FACTOR)
 
 
+def test_account_that_vanishes_while_it_is_verified_is_missing(store: Store) -> None:
+    """What seemed wrong with it is looked at a second time, and it is not there any more."""
+    store.access_tokens.issue("alice", "job", ROOT)
+    store.authentication.refuse_password(attempt("bob"))
+    write(
+        store,
+        f"{TOKENS} name = 'other'",
+        "DELETE FROM audit_events WHERE account_id = (SELECT id FROM accounts WHERE name = 'bob')",
+    )
+    verifying = store.audit_log.verify()
+    assert next(verifying).account == "bob"
+    write(
+        store,
+        "DELETE FROM access_tokens",
+        "DELETE FROM audit_events WHERE account_id = ALICE",
+        "DELETE FROM accounts WHERE name = 'alice'",
+    )
+    found = [found.problem for found in verifying if found.account == "alice"]
+    assert found == ["the account and its whole chain are missing"]
+
+
 CHANGES = {
     "issue": lambda store, _: store.access_tokens.issue("alice", "another", ACTOR),
     "revoke": lambda store, made: store.access_tokens.revoke("alice", made["token"], ACTOR),

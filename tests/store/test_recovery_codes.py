@@ -1,10 +1,11 @@
 """Recovery codes: on paper for the day when the phone is lost, each good once."""
 
 import re
+from base64 import b32decode
 
 import pytest
 from harness.audit import told
-from harness.stores import ROOT, Clock, OpenStore, Phone, enroll, try_code
+from harness.stores import ROOT, Clock, OpenStore, Phone, enroll, seeded, try_code
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select, update
@@ -48,6 +49,21 @@ def test_code_is_easy_to_write_and_has_80_bits(paper: list[str]) -> None:
     """Four groups of four letters and digits, none of which look alike."""
     assert all(re.fullmatch(r"[a-z2-7]{4}(-[a-z2-7]{4}){3}", code) for code in paper)
     assert len(set(paper)) == 10
+
+
+def test_code_has_all_of_its_random_bits(open_store: OpenStore, clock: Clock) -> None:
+    """Each of the 80 that were drawn stands in it, and can be read back."""
+    chance, drawn = seeded(3), []
+
+    def give(length: int) -> bytes:
+        drawn.append(chance(length))
+        return drawn[-1]
+
+    store = open_store(randomness=give)
+    enroll(store, clock)
+    paper = [code.text() for code in store.recovery_codes.renew("alice", ROOT)]
+    assert [b32decode(code.replace("-", "").upper()) for code in paper] == drawn[-10:]
+    assert {len(bits) for bits in drawn[-10:]} == {10}
 
 
 def test_each_lets_in_once(store: Store, paper: list[str]) -> None:
@@ -113,7 +129,7 @@ def test_none_are_made_before_mfa_is_adopted(store: Store, clock: Clock) -> None
     """They would be a way around it."""
     store.totp_factors.begin("alice", "phone", ROOT)
     for account in ("alice", "bob"):
-        with pytest.raises(RequestError, match="active authenticator"):
+        with pytest.raises(RequestError, match=r"^recovery codes need an active authenticator"):
             store.recovery_codes.renew(account, ROOT)
         assert store.recovery_codes.left(account) == 0
     enroll(store, clock)

@@ -7,7 +7,7 @@ import click
 from scripts import backup_commands, completion, privileges
 from scripts.command_line import config_option, guarded, load_settings, start_log
 from scripts.doctor.commands import doctor_command
-from scripts.installation.commands import install_command, uninstall_command
+from scripts.installation.commands import install_command, recover_command, uninstall_command
 from store.clock import system_clock, system_randomness
 from store.database import sqlite_path
 from store.errors import KeyFileError
@@ -24,6 +24,7 @@ def main() -> None:
 
 main.add_command(install_command)
 main.add_command(uninstall_command)
+main.add_command(recover_command)
 main.add_command(doctor_command)
 main.add_command(completion.operate)
 main.add_command(backup_commands.back_up_command)

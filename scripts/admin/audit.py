@@ -9,8 +9,8 @@ from scripts.admin.administration import AuditEvent, AuditFilter, AuditFinding
 from scripts.admin.common import administers, list_forms
 from scripts.admin.output import Column, Form, note, print_items, print_json, show_time
 from scripts.admin.road import Wanted, administration_of
-from scripts.command_line import EXIT_REFUSED
 from store.audit import Event
+from store.errors import RequestError
 
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
 _EVENT_COLUMNS: Sequence[Column[AuditEvent]] = (
@@ -93,7 +93,8 @@ def verify(form: Form, wanted: Wanted) -> None:
     if findings or form is not Form.TABLE:
         print_items(form, AuditFinding, findings, _FINDING_COLUMNS)
     if findings:
-        raise SystemExit(EXIT_REFUSED)
+        message = f"the audit log is not as it was written: {len(findings)} findings"
+        raise RequestError(message)
     if form is Form.TABLE:
         click.echo("The audit log is as it was written.")
 

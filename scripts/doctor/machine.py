@@ -11,7 +11,7 @@ from scripts.doctor.findings import Finding, broken, info, ok, risk
 from scripts.host import sshd
 from scripts.host.errors import HostError
 from scripts.installation import files, layout, pam_lines
-from scripts.installation.state import State
+from scripts.installation.state import State, unfinished
 
 _LEFT_BY_PACKAGES = (".dpkg-dist", ".dpkg-new", ".ucf-dist")
 _REMEDY = "`sftp-mfa install --dry-run` shows the difference, `sftp-mfa install` mends it"
@@ -19,16 +19,16 @@ _REMEDY = "`sftp-mfa install --dry-run` shows the difference, `sftp-mfa install`
 
 def look_at_files(installed: State | None) -> Iterator[Finding]:
     """Compare what was written with what is there."""
-    if installed is None:
-        text = "`sftp-mfa install` has not been run here: there is nothing to compare files with"
-        yield info("installation", text)
-        return
-    if installed.phase == "changing":
+    if unfinished() is not None:
         yield broken(
             "installation",
             "an installation was ended before its end",
-            "`sftp-mfa uninstall` puts everything back",
+            "`sftp-mfa recover-install` puts everything back",
         )
+        return
+    if installed is None:
+        text = "`sftp-mfa install` has not been run here: there is nothing to compare files with"
+        yield info("installation", text)
         return
     written = installed.written.items()
     changed = [Path(name) for name, content in written if files.digest(Path(name)) != content]

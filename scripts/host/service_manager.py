@@ -14,6 +14,8 @@ from scripts.host.programs import attempt, run
 
 _SYSTEMD = Path("/run/systemd/system")
 """sd_booted(3)."""
+_USERS = Path("/run/systemd/users")
+"""What logind keeps of each user who is logged in, by number."""
 _UNITS_OF_SSHD = ("ssh", "sshd")
 """Debian's and Ubuntu's name comes first; elsewhere it is sshd."""
 _PATIENCE = 10.0
@@ -53,8 +55,8 @@ class ServiceManager(Protocol):
         """Let the machine's sshd read its configuration again; False: it does not run."""
         ...
 
-    def forget_user(self, name: str) -> None:
-        """End what is kept for a user who was logged in."""
+    def forget_user(self, uid: int) -> None:
+        """End what is kept for a user, by number, who was logged in."""
         ...
 
 
@@ -103,9 +105,13 @@ class Systemd:
                 return True
         return Bare().reload_sshd()
 
-    def forget_user(self, name: str) -> None:
-        """End the user's manager, which lingers for a while. None there: an error that is none."""
-        attempt(["loginctl", "terminate-user", name])
+    def forget_user(self, uid: int) -> None:
+        """End the user's manager, which lingers for a while.
+
+        Only where there is one: at boot logind, which waits for others, must not be waited for.
+        """
+        if (_USERS / str(uid)).exists():
+            attempt(["loginctl", "terminate-user", str(uid)])
 
 
 class Bare:
@@ -148,7 +154,7 @@ class Bare:
         _reloaded(lambda: os.kill(running.pid, signal.SIGHUP))
         return True
 
-    def forget_user(self, name: str) -> None:
+    def forget_user(self, uid: int) -> None:
         """Nothing is kept."""
 
 
@@ -161,6 +167,8 @@ def _reloaded(reload: Callable[[], object]) -> None:
     """Reload the machine's sshd, and wait until it listens anew: it does so by itself, later."""
     before = sshd.machines_own()
     reload()
+    if before is None:
+        return  # it cannot be seen from within a unit with disks of its own
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         now = sshd.machines_own()

@@ -16,6 +16,8 @@ PROGRAM = Path("/usr/sbin/sshd")
 NAMES_ITS_PAM_SERVICE = (9, 8)
 """The first version that has PAMServiceName; earlier ones take the name they were started by."""
 
+_OWN_FOLDER = Path("/run/sshd")
+"""Empty; its unprivileged part locks itself up there. Fixed when sshd is compiled."""
 _LISTENING = "0A"
 """The state of a socket in /proc/net/tcp (the kernel's TCP_LISTEN)."""
 
@@ -77,8 +79,14 @@ def version() -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def make_own_folder() -> None:
+    """Make the folder that sshd and `sshd -t` need, and that whoever starts it makes otherwise."""
+    _OWN_FOLDER.mkdir(mode=0o755, exist_ok=True)
+
+
 def trouble(config: Path = MAIN, program: Path = PROGRAM) -> str | None:
     """Say what `sshd -t` has against a configuration; None if nothing."""
+    make_own_folder()
     tested = attempt([program, "-t", "-f", config])
     if tested.returncode == 0:
         return None
@@ -94,6 +102,7 @@ def settings(
     """
     more = [] if connection is None else ["-C", connection]
     more += [f"-o{option}" for option in options]
+    make_own_folder()
     shown = attempt([PROGRAM, "-T", "-f", config, *more])
     if shown.returncode != 0:
         message = f"sshd -T -f {config} failed: {one_line(shown.stderr)}"

@@ -45,7 +45,7 @@ def remove(manager: ServiceManager) -> None:
         entry = _entry(name)
         if entry is None or entry.pw_gecos != _MARK:
             continue
-        manager.forget_user(name)
+        manager.forget_user(entry.pw_uid)
         # It names a mail spool that is missing, and a process that is about to end, as errors.
         attempt(["userdel", "--force", name])
         if _entry(name) is not None:

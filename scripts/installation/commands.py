@@ -1,4 +1,4 @@
-"""The commands `install` and `uninstall`."""
+"""The commands `install`, `uninstall` and `recover-install`."""
 
 import shutil
 import signal
@@ -61,8 +61,7 @@ def install_command(
       sftp-mfa install
       sftp-mfa install --sftp-port 2222
     """
-    # They bring an SSH client, which no other command needs.
-    from scripts.installation import recovery  # noqa: PLC0415
+    # It brings an SSH client, which no other command needs.
     from scripts.installation.install import Wishes, install, plan  # noqa: PLC0415
 
     privileges.require_root()
@@ -72,8 +71,7 @@ def install_command(
         return
     with state.turn():
         _end_by_exception()
-        for line in recovery.recover(config):
-            _say(f"an installation was ended before its end: {line}")
+        _recover()
         planned = plan(wishes)
         _warn(planned)
         if planned.obstacles:
@@ -99,15 +97,13 @@ def uninstall_command(purge: bool, config: Path) -> None:  # noqa: FBT001
       sftp-mfa uninstall
       sftp-mfa uninstall --purge
     """
-    from scripts.installation import recovery  # noqa: PLC0415
     from scripts.installation.uninstall import uninstall  # noqa: PLC0415
 
     privileges.require_root()
     if purge:
         _confirm()
     with state.turn():
-        for line in recovery.recover(config):
-            _say(f"an installation was ended before its end: {line}")
+        _recover()
         uninstall(_say)
     if purge:
         _purge(config)
@@ -115,7 +111,37 @@ def uninstall_command(purge: bool, config: Path) -> None:  # noqa: FBT001
         _say(f"{layout.CONFIG_FOLDER}, the store and {layout.BACKUPS} stay (--purge deletes them)")
 
 
+@click.command("recover-install")
+@guarded
+def recover_command() -> None:
+    """Put everything back if an installation was ended before its end, as by a power failure.
+
+    systemd runs this at boot before sshd starts. It leaves alone an installation that is at work.
+
+    \b
+    Example:
+      sftp-mfa recover-install
+    """
+    privileges.require_root()
+    try:
+        with state.turn():
+            if state.unfinished() is None:
+                _say("no installation was ended before its end")
+            _recover()
+    except state.BusyError as error:
+        _say(f"nothing was done: {error}")
+
+
+def _recover() -> None:
+    from scripts.installation import recovery  # noqa: PLC0415 - for few commands only
+
+    for line in recovery.recover():
+        _say(f"an installation was ended before its end: {line}")
+
+
 def _show(planned: "Plan") -> None:
+    if state.unfinished() is not None:
+        click.echo("note: an installation was ended before its end, and is undone first", err=True)
     _warn(planned)
     for obstacle in planned.obstacles:
         click.echo(f"stands against it: {obstacle}", err=True)

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
+from scripts.installation.codes import Codes
 from scripts.installation.layout import MFA_USER
 from store import otp
 from store.audit import Actor
@@ -23,21 +23,6 @@ from store.settings import Settings, SettingsError, load
 
 _ROOT = Actor("root (install)", Protocol.HOST)
 _CODES = 10
-
-
-class Codes(Struct, frozen=True):
-    """Codes of steps in a row, none of them used."""
-
-    first_step: int
-    codes: list[str]
-
-    def seconds_until_valid(self) -> float:
-        """Tell how long it takes until one of them is a step's own code."""
-        return max(0.0, self.first_step * otp.STEP_SECONDS - system_clock() / 1000)
-
-    def now(self) -> str:
-        """Give the code of now."""
-        return self.codes[otp.step_at(system_clock()) - self.first_step]
 
 
 def main() -> int:

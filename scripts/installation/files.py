@@ -7,7 +7,7 @@ lies beside it as a whole. Both the change and the way back are then renames, wh
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,24 +46,33 @@ def back_up(paths: Iterable[Path]) -> dict[str, Original]:
         write_fresh(copy, path.read_bytes())
         _dress_like(copy, path)
         found[str(path)] = Original(str(copy), digest(copy))
+    for made, _, _ in os.walk(folder):
+        sync(Path(made))
+    sync(layout.BACKUPS)
     return found
 
 
-def stage(changes: Iterable[Change]) -> None:
-    """Lay the new file and a second name of the old one beside each file."""
+def stage(changes: Sequence[Change]) -> None:
+    """Lay the new file and a second name of the old one beside each file, on the disk as well."""
     for change in changes:
-        path = change.path
-        if path.exists():
-            _second_name(path).unlink(missing_ok=True)
-            os.link(path, _second_name(path))
-        fresh = _fresh_name(path)
-        if change.link_to is not None:
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(change.link_to)
-            continue
-        write_fresh(fresh, change.content, _MODE)
-        if path.exists():
-            _dress_like(fresh, path, with_times=False)
+        _lay_beside(change)
+    for folder in {change.path.parent for change in changes}:
+        sync(folder)
+
+
+def _lay_beside(change: Change) -> None:
+    path = change.path
+    if path.exists():
+        _second_name(path).unlink(missing_ok=True)
+        os.link(path, _second_name(path))
+    fresh = _fresh_name(path)
+    if change.link_to is not None:
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(change.link_to)
+        return
+    write_fresh(fresh, change.content, _MODE)
+    if path.exists():
+        _dress_like(fresh, path, with_times=False)
 
 
 def exchange(changes: Iterable[Change], step: Callable[[str], None]) -> None:

@@ -1,6 +1,6 @@
 """Puts everything back if the installation ends without having said that it is done.
 
-    python -I -m scripts.installation.guardian CONFIG <pipe
+    python -I -m scripts.installation.guardian <pipe
 
 It waits at a pipe whose other end the installation has: killed, or cut off with its terminal, that
 one cannot put anything back by itself.
@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from scripts.host.programs import ENVIRONMENT
 from scripts.installation import state
@@ -19,10 +18,10 @@ _DONE = b"done"
 
 
 @contextmanager
-def watching(config: Path) -> Iterator[None]:
+def watching() -> Iterator[None]:
     """Have an installation watched while it changes anything."""
-    with subprocess.Popen(  # noqa: S603 - constant but for the configuration's path
-        [sys.executable, "-I", "-m", "scripts.installation.guardian", str(config)],
+    with subprocess.Popen(
+        [sys.executable, "-I", "-m", "scripts.installation.guardian"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         cwd="/",
@@ -45,7 +44,7 @@ def main() -> int:
     from scripts.installation import recovery  # noqa: PLC0415 - large, and rarely needed
 
     with state.turn(waits=True):
-        for line in recovery.recover(Path(sys.argv[1])):
+        for line in recovery.recover():
             with suppress(OSError):  # nobody may be left to read it
                 sys.stderr.write(f"install was ended before its end: {line}\n")
                 sys.stderr.flush()

@@ -16,6 +16,7 @@ from scripts.installation import (
     accounts,
     changes,
     checks,
+    codes,
     files,
     guardian,
     layout,
@@ -27,6 +28,7 @@ from scripts.installation.changes import Change
 from scripts.installation.errors import RefusedError, UndoneError
 from scripts.installation.state import State
 from scripts.installation.subjects import MachinesSshd, OwnSshd
+from store.database import sqlite_path
 from store.settings import Settings, load
 
 Say = Callable[[str], None]
@@ -105,13 +107,13 @@ def prepare(config: Path, say: Say) -> Settings:
 def install(wishes: Wishes, planned: Plan, say: Say) -> None:
     """Make the changes and prove them; UndoneError if they did not stand the proof."""
     settings = prepare(wishes.config, say)
-    changing = _record(wishes, planned)
-    with guardian.watching(wishes.config):
+    changing = _record(wishes, planned, settings)
+    with guardian.watching():
         state.begin(changing)
         try:
             _change_and_prove(wishes, planned, settings, changing, say)
         except BaseException as error:
-            for line in recovery.recover(wishes.config):
+            for line in recovery.recover():
                 with suppress(OSError):  # nobody may be left to read it
                     say(f"undone: {line}")
             if not isinstance(error, Exception):
@@ -120,7 +122,7 @@ def install(wishes: Wishes, planned: Plan, say: Say) -> None:
             raise UndoneError(message) from error
 
 
-def _record(wishes: Wishes, planned: Plan) -> State:
+def _record(wishes: Wishes, planned: Plan, settings: Settings) -> State:
     """Copy the files that are about to change, and write down what is about to be done."""
     before = planned.before
     paths = [str(change.path) for change in planned.changes]
@@ -128,9 +130,11 @@ def _record(wishes: Wishes, planned: Plan) -> State:
     digests = {str(one.path): files.wanted_digest(one) for one in planned.changes}
     manager = service_manager()
     units = [layout.HELPER_UNIT] + ([layout.OWN_SSHD_UNIT] if wishes.port is not None else [])
+    if sqlite_path(settings.store.url) is not None:
+        units.append(layout.AUDIT_UNIT)  # of hosts that share a store one is enough
     new_units = [unit for unit in units if manager.starts() and not manager.is_enabled(unit)]
     return State(
-        phase="changing",
+        config=str(wishes.config.absolute()),
         paths=paths,
         existed=[path for path in paths if Path(path).exists()],
         originals={**copies, **(before.originals if before else {})},
@@ -151,14 +155,18 @@ def _change_and_prove(
     let_in = subject.before(passwords, say)
     files.stage(planned.changes)
     files.exchange(planned.changes, say)
-    codes = proof.begin_factor(wishes.config, settings)
+    state.begin(msgspec.structs.replace(changing, has_factor=True))
+    given = codes.begin(wishes.config, settings)
     with subject.changed(manager, say) as target:
         bench = proof.Bench(passwords, target)
-        for line in bench.after(codes, let_in, password_method=subject.takes_password_method()):
+        for line in bench.after(given, let_in, password_method=subject.takes_password_method()):
             say(f"proved: {line}")
-    proof.end_factor(wishes.config, settings)
+    codes.end(wishes.config, settings)
     accounts.remove(manager)
-    state.commit(msgspec.structs.replace(changing, phase="installed", new_units=[]))
+    if layout.AUDIT_UNIT in changing.new_units:
+        manager.start(layout.AUDIT_UNIT)
+        say(f"started {layout.AUDIT_UNIT}")
+    state.commit()
     files.settle(changing.paths)
 
 

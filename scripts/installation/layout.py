@@ -23,10 +23,14 @@ OWN_SSHD = CONFIG_FOLDER / PAM_SERVICE
 """A link to sshd: up to 9.7 it takes the PAM service from the name that it is started by."""
 OWN_SSHD_UNIT = "sftp-mfa-sshd.service"
 HELPER_UNIT = "sftp-mfa-pam.socket"
+AUDIT_UNIT = "sftp-mfa-verify-audit-log.timer"
 
 BACKUPS = Path("/var/backups/sftp-mfa")
 """Root's alone: /var/lib/sftp-mfa is the service user's, who could exchange files in it."""
 STATE = BACKUPS / "state.json"
+"""What is installed."""
+JOURNAL = BACKUPS / "unfinished.json"
+"""There while a change is under way (and in sftp-mfa-recover.service)."""
 
 BREAK_GLASS = "sftp-mfa-breakglass"
 PLAIN_USER = "sftp-mfa-proof-plain"

@@ -4,23 +4,18 @@ import asyncio
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from scripts.host import sshd, sshd_config
 from scripts.host.errors import HostError
-from scripts.host.programs import ENVIRONMENT, run
-from scripts.installation.factor import Codes
+from scripts.host.programs import ENVIRONMENT
+from scripts.installation.codes import Codes
 from scripts.installation.layout import BACKUPS, MFA_USER, PLAIN_USER
 from scripts.installation.logins import Ended, Outcome, Target, host_keys, log_in
-from scripts.privileges import service_account
-from store.settings import Settings
 
 _HOST = "127.0.0.1"
 _PATIENCE = 10.0
@@ -91,16 +86,6 @@ class Bench:
         return [*seen, f"MFA, password and code: {last.ended}"]
 
 
-def begin_factor(config: Path, settings: Settings) -> Codes:
-    """Give the second account an authenticator."""
-    return msgspec.json.decode(_factor(config, settings, "begin"), type=Codes)
-
-
-def end_factor(config: Path, settings: Settings) -> None:
-    """Take it away."""
-    _factor(config, settings, "end")
-
-
 def selects_users(settings: sshd.Settings) -> bool:
     """Tell whether the machine's sshd lets in certain users only, none of whom is ours."""
     return not _SELECTS_USERS.isdisjoint(settings)
@@ -139,7 +124,7 @@ def copy_of_machines_sshd(settings: sshd.Settings) -> Iterator[Target]:
 @contextmanager
 def running(argv: Sequence[str | Path], port: int) -> Iterator[None]:
     """Run an sshd until the proof is done; it ends with this program, however that ends."""
-    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    sshd.make_own_folder()
     with subprocess.Popen(  # noqa: S603 - constant but for paths of ours
         ["/usr/bin/setpriv", "--pdeathsig", "KILL", *argv],
         stdin=subprocess.DEVNULL,
@@ -171,12 +156,6 @@ def _require(what: str, outcome: Outcome, wanted: Ended) -> None:
         said = f" ({outcome.said})" if outcome.said else ""
         message = f"{what}: {outcome.ended}{said}, must be: {wanted}"
         raise ProofError(message)
-
-
-def _factor(config: Path, settings: Settings, what: str) -> str:
-    account = service_account(settings)
-    argv = [sys.executable, "-I", "-m", "scripts.installation.factor", str(config), what]
-    return run(argv, user=account.pw_name, group=account.pw_gid)
 
 
 def _free_port() -> int:

@@ -6,21 +6,21 @@ from pathlib import Path
 from scripts.host import sshd
 from scripts.host.errors import HostError
 from scripts.host.service_manager import ServiceManager, service_manager
-from scripts.installation import accounts, files, proof, state
+from scripts.installation import accounts, codes, files, state
 from scripts.privileges import PrivilegeError
 from store.settings import SettingsError, load
 
 
-def recover(config: Path) -> Iterator[str]:
+def recover() -> Iterator[str]:
     """Undo a change that has not come to its end, if there is one; say what was done.
 
     HostError where something could not be undone: the next call tries again.
     """
-    left = state.load()
+    left = state.unfinished()
     if left is None:
-        return
-    if left.phase == "installed":
-        files.settle(left.paths)
+        installed = state.load()
+        if installed is not None:
+            files.settle(installed.paths)
         return
     manager = service_manager()
     files.put_back(left.paths, left.existed)
@@ -30,7 +30,8 @@ def recover(config: Path) -> Iterator[str]:
     for unit in left.new_units:
         manager.stop(unit)
     accounts.remove(manager)
-    yield from _remove_factor(config)
+    if left.has_factor:
+        yield from _remove_factor(Path(left.config))
     state.revert()
 
 
@@ -44,6 +45,6 @@ def _reload(manager: ServiceManager) -> Iterator[str]:
 
 def _remove_factor(config: Path) -> Iterator[str]:
     try:
-        proof.end_factor(config, load(config))
+        codes.end(config, load(config))
     except (HostError, SettingsError, PrivilegeError) as error:
         yield f"the store may still have a factor of the proof, of an account that is gone: {error}"

@@ -1,7 +1,8 @@
 """What an installation remembers: the files as they were, and whether it was done.
 
-The state is one file, replaced in one step. While its phase is "changing" whoever comes next puts
-everything back: this program's end, its guardian, or the next `install` or `uninstall`.
+While a change is under way there is a journal, and whoever comes next puts everything back: this
+program's end, its guardian, the next boot, or the next `install` or `uninstall`. The change counts
+from the rename on that makes the journal the state, which needs no space.
 """
 
 import fcntl
@@ -9,7 +10,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -17,9 +17,9 @@ from msgspec import Struct
 from scripts.host.errors import HostError
 from scripts.installation import layout
 
-_BEFORE = layout.STATE.with_name("state.before.json")
 
-Phase = Literal["changing", "installed"]
+class BusyError(HostError):
+    """Another program is changing something, and sees to its end by itself."""
 
 
 class Original(Struct, frozen=True):
@@ -33,7 +33,8 @@ class Original(Struct, frozen=True):
 class State(Struct, frozen=True):
     """One installation."""
 
-    phase: Phase
+    config: str
+    """The configuration file."""
     paths: list[str]
     """Files that this run changes (or the last one did), in the order of the change."""
     existed: list[str]
@@ -47,57 +48,60 @@ class State(Struct, frozen=True):
     units: list[str] = []
     """Units that were not enabled before."""
     new_units: list[str] = []
-    """Those of them that this run enables."""
+    """Those of them that this run enables (or the last one did)."""
+    has_factor: bool = False
+    """The store may have an authenticator of the proof."""
 
 
 def load() -> State | None:
     """Read it; None if nothing is installed. HostError if it cannot be read."""
-    try:
-        return msgspec.json.decode(layout.STATE.read_bytes(), type=State)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.DecodeError) as error:
-        message = f"{layout.STATE} cannot be read: {error}; the copies of the files lie beside it"
-        raise HostError(message) from error
+    return _read(layout.STATE)
+
+
+def unfinished() -> State | None:
+    """Read what a change that is not complete is about; None if there is none."""
+    return _read(layout.JOURNAL)
 
 
 def begin(state: State) -> None:
-    """Put on record that a change begins; the state of before keeps a name of its own."""
-    _BEFORE.unlink(missing_ok=True)
-    if layout.STATE.exists():
-        os.link(layout.STATE, _BEFORE)
-    save(state)
+    """Put on record that a change begins."""
+    write_whole(layout.JOURNAL, msgspec.json.encode(state))
 
 
 def revert() -> None:
-    """Go back to the state of before the change, which needs no space on the disk."""
-    if _BEFORE.exists():
-        _BEFORE.replace(layout.STATE)
-        sync(layout.STATE.parent)
-    else:
-        forget()
+    """Put on record that the change was undone: what held before holds."""
+    _remove(layout.JOURNAL)
 
 
-def commit(state: State) -> None:
+def commit() -> None:
     """Put on record that the change is complete."""
-    save(state)
-    _BEFORE.unlink(missing_ok=True)
-
-
-def save(state: State) -> None:
-    """Write it so that it is there as a whole, or as before."""
-    write_whole(layout.STATE, msgspec.json.encode(state))
+    layout.JOURNAL.replace(layout.STATE)
+    sync(layout.STATE.parent)
 
 
 def forget() -> None:
-    """Remove it: nothing is installed."""
-    layout.STATE.unlink(missing_ok=True)
-    sync(layout.STATE.parent)
+    """Put on record that nothing is installed."""
+    _remove(layout.STATE)
+
+
+def _read(path: Path) -> State | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=State)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        message = f"{path} cannot be read: {error}; the copies of the files lie beside it"
+        raise HostError(message) from error
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    sync(path.parent)
 
 
 @contextmanager
 def turn(*, waits: bool = False) -> Iterator[None]:
-    """Let one program at a time change anything; HostError if another one does."""
+    """Let one program at a time change anything; BusyError if another one does."""
     layout.BACKUPS.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = layout.BACKUPS.lstat()
     if status.st_uid != 0 or status.st_mode & 0o077:
@@ -109,7 +113,7 @@ def turn(*, waits: bool = False) -> Iterator[None]:
             fcntl.flock(folder, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError as error:
             message = "another installation is at work: wait for its end"
-            raise HostError(message) from error
+            raise BusyError(message) from error
         yield
     finally:
         os.close(folder)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import roots, sandbox
+from harness import at_steps, roots, sandbox
 from harness.processes import Process
 from harness.roots import Root
 from harness.waiting import until
@@ -21,13 +21,14 @@ import sys
 from {module} import main
 sys.exit(main())
 """
-_LIST = """
-find /etc -xdev -type d -printf '%y %m %U:%G %p\\n' | sort
-find /etc -xdev ! -type d -printf '%y %m %U:%G %T@ %p -> %l\\n' | grep -vE {left_out} | sort
-find /etc -xdev -type f -exec sha256sum {{}} + | grep -vE {left_out} | sort
-"""
 # passwd- and the like are what useradd and userdel keep of the step before; the lock is empty.
 _LEFT_OUT = r"'/etc/((passwd|shadow|group|gshadow|subuid|subgid)-?|\.pwd\.lock)?( ->.*)?$'"
+LIST = rf"""
+find /etc -xdev -type d -printf '%y %m %U:%G %p\n' | sort
+find /etc -xdev ! -type d -printf '%y %m %U:%G %T@ %p -> %l\n' | grep -vE {_LEFT_OUT} | sort
+find /etc -xdev -type f -exec sha256sum {{}} + | grep -vE {_LEFT_OUT} | sort
+"""
+"""Lists /etc, with owners, modes, times and hashes."""
 
 
 class Host:
@@ -60,11 +61,7 @@ class Host:
         until(lambda: "listening" in self.log("sshd"), "sshd")
 
     def start_helper(self) -> None:
-        """Start the helper, with a store and its key, which are made where they are missing."""
-        if not self.root.path(self.config).exists():
-            self.root.shell(f"mkdir -p {Path(self.config).parent}")
-            self.root.shell(f"cp /usr/share/sftp-mfa/config.example.toml {self.config}")
-        assert self.sftp_mfa("upgrade-store").returncode == 0
+        """Start the helper."""
         self.start("helper", ["/usr/sbin/sftp-mfa", "serve-pam"])
         until(lambda: "ready on" in self.log("helper"), "the helper")
 
@@ -81,12 +78,9 @@ class Host:
         """Return what a service has logged."""
         return (self._folder / f"{name}.log").read_text(errors="replace")
 
-    def put_in_killer(self) -> None:
-        """Let commands be killed at a step: see kill_at_step.py."""
-        (packages,) = self.root.path(_HOME).glob("lib/python3.*/site-packages")
-        killer = Path(__file__).with_name("kill_at_step.py")
-        shutil.copy(killer, packages / killer.name)
-        (packages / "killer.pth").write_text("import kill_at_step\n")
+    def watch_steps(self) -> None:
+        """Let commands be killed at a step, or what is there at each be kept: see at_steps.py."""
+        put_in_watcher(self.root)
 
     def make_user(self, name: str, *groups: str) -> None:
         """Make an account that can log in with a password."""
@@ -142,7 +136,7 @@ class Host:
 
     def contents(self) -> list[str]:
         """List /etc, with owners, modes, times and hashes."""
-        return self.root.shell(_LIST.format(left_out=_LEFT_OUT)).splitlines()
+        return self.root.shell(LIST).splitlines()
 
     def accounts(self) -> list[str]:
         """Give the accounts' files, which are written anew but must say the same."""
@@ -155,12 +149,26 @@ class Host:
         self._services[name] = Process(self.root.argv(*argv), log=log)
 
 
+def put_in_watcher(root: Root) -> None:
+    """Have Python load at_steps.py whenever it starts."""
+    (packages,) = root.path(_HOME).glob("lib/python3.*/site-packages")
+    watcher = Path(at_steps.__file__)
+    shutil.copy(watcher, packages / watcher.name)
+    (packages / "watcher.pth").write_text("import at_steps\n")
+
+
+def take_out_watcher(root: Root) -> None:
+    """Forget it."""
+    root.shell(f"cd {_HOME}/lib/python3.*/site-packages; rm at_steps.py watcher.pth")
+
+
 @contextmanager
 def host(suite: str, folder: Path) -> Iterator[Host]:
-    """Run a system with sftp-mfa's files in it and its sshd running; nothing is installed yet."""
+    """Run a system that has sftp-mfa's files, a store and a running sshd; nothing is installed."""
     library = Path(sandbox.once_per_run(f"library-{suite}", lambda: str(_library(suite))))
-    with roots.debian(suite, network=True, shared=[sandbox.checkout(), library]) as root:
-        _put_in(root, library)
+    disk = Path(sandbox.once_per_run(f"host-{suite}", lambda: str(_disk(suite, library))))
+    shared = [sandbox.checkout(), library]
+    with roots.debian(suite, network=True, shared=shared, below=disk) as root:
         made = Host(root, folder)
         made.start_sshd()
         try:
@@ -189,6 +197,17 @@ def _library(suite: str) -> Path:
         compiled = library.with_name(f"{library.name}-compiled")
         shutil.copytree(root.path("/tmp/library"), compiled, symlinks=True)  # noqa: S108
     return compiled
+
+
+def _disk(suite: str, library: Path) -> Path:
+    """Make what all of them go on from."""
+    disk = sandbox.place() / f"host-{suite}"
+    with roots.debian(suite, shared=[sandbox.checkout(), library], disk=disk) as root:
+        _put_in(root, library)
+        root.shell(f"mkdir {Path(Host.config).parent}")
+        root.shell(f"cp /usr/share/sftp-mfa/config.example.toml {Host.config}")
+        root.run("sftp-mfa", "upgrade-store")
+    return disk
 
 
 def _put_in(root: Root, library: Path) -> None:

@@ -32,6 +32,11 @@ def built(suite: str) -> Path:
     return Path(sandbox.once_per_run(f"package-{suite}", lambda: str(_build(suite))))
 
 
+def disk(suite: str) -> Path:
+    """Give the disk of a system that has the package, for others to go on from."""
+    return Path(sandbox.once_per_run(f"package-disk-{suite}", lambda: str(_install(suite))))
+
+
 def following(suite: str) -> Path:
     """Give one of a later version with another schema, made of the first once in a run."""
     return Path(sandbox.once_per_run(f"next-package-{suite}", lambda: str(_follow(suite))))
@@ -60,6 +65,14 @@ def _build(suite: str) -> Path:
         (package,) = root.path("/packages").glob("*.deb")
         shutil.copy(package, target)
     return target / package.name
+
+
+def _install(suite: str) -> Path:
+    package = built(suite)
+    made = sandbox.place() / f"package-disk-{suite}"
+    with roots.debian(suite, shared=[package.parent], disk=made) as root:
+        install(root, package)
+    return made
 
 
 def _follow(suite: str) -> Path:

@@ -6,7 +6,8 @@
 
 The system is one of the folders of $SFTP_MFA_ROOTS under a disk in memory, with processes, mounts
 and host name of its own. Nothing in it runs but what the test starts, or what systemd starts if it
-is asked for; all of it ends, and is unmounted, when the context does.
+is asked for; all of it ends, and is unmounted, when the context does. A disk that the test gives is
+kept: the same system goes on from there, or many others that have it as a layer.
 """
 
 import os
@@ -23,23 +24,24 @@ from harness.waiting import until
 
 SUITES = ("bookworm", "trixie")
 
-# $1: the system's folder, $2: "yes" for a network of its own, $3: "yes" for systemd; the others:
-# folders to be seen in it.
+# $1: the system's folder under what lies above it; $2: "yes" for a network of its own; $3: "yes"
+# for systemd; $4: the disk, or nothing; the others: folders to be seen in it.
 _SETUP = """
 set -e
-lower=$1 network=$2 systemd=$3
-shift 3
+lower=$1 network=$2 systemd=$3 disk=${4:-/mnt}
+shift 4
 [ "$network" = no ] || ip link set lo up
 mount -n -t tmpfs -o mode=755 tmpfs /mnt
 cd /mnt
-mkdir upper work root
-mount -n -t overlay -o "lowerdir=$lower,upperdir=/mnt/upper,workdir=/mnt/work" overlay root
+mkdir root
+mkdir -p "$disk/changed" "$disk/work"
+mount -n -t overlay -o "lowerdir=$lower,upperdir=$disk/changed,workdir=$disk/work" overlay root
 cd root
 mount -n -t proc -o nosuid,nodev,noexec proc proc
 mount -n -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
 mount -n -t tmpfs -o mode=755,nosuid,nodev tmpfs run
 mkdir -m 1777 run/lock
-mkdir run/sshd
+[ "$systemd" = yes ] || mkdir run/sshd
 mount -n -t tmpfs -o mode=755,nosuid tmpfs dev
 for node in null zero full random urandom tty; do
     : >"dev/$node"
@@ -71,7 +73,7 @@ if [ "$systemd" = yes ]; then
     mount -n --bind /proc/sys /proc/sys
     mount -n -o remount,bind,ro /proc/sys
     for unit in apt-daily.timer apt-daily-upgrade.timer console-getty.service getty.target; do
-        ln -s /dev/null "/etc/systemd/system/$unit"
+        ln -sf /dev/null "/etc/systemd/system/$unit"
     done
     echo ready
     exec setpriv --bounding-set=-sys_module,-sys_boot,-sys_time,-sys_rawio,-syslog \\
@@ -157,21 +159,31 @@ def folder(name: str) -> Path:
 
 @contextmanager
 def debian(
-    name: str, *, network: bool = False, systemd: bool = False, shared: Iterable[Path] = ()
+    name: str,
+    *,
+    network: bool = False,
+    systemd: bool = False,
+    shared: Iterable[Path] = (),
+    disk: Path | None = None,
+    below: Path | None = None,
 ) -> Iterator[Root]:
     """Run a throw-away copy of a system.
 
     With `network` it has a network of its own, loopback only; else it is on the tests' network.
     With `systemd` that is its first process and starts what is enabled, its sshd too, on a network
-    of its own. The folders `shared` are seen in it under their own paths, read-only.
+    of its own. The folders `shared` are seen in it under their own paths, read-only. What is
+    changed goes to the folder `disk`; the end is a power failure. `below` is the disk of a system
+    that has ended, which this one goes on from without changing it.
     """
     network = network or systemd
     namespaces = ["mount", "uts", "ipc", "pid", *(["net"] if network else [])]
     namespaces += ["cgroup"] if systemd else []
+    lower = f"{below}/changed:{folder(name)}" if below is not None else str(folder(name))
     command = [
         *("unshare", *(f"--{space}" for space in namespaces), "--fork", "--kill-child"),
-        *("--propagation", "private", "sh", "-c", _SETUP, "sh", str(folder(name))),
-        *("yes" if network else "no", "yes" if systemd else "no", *map(str, shared)),
+        *("--propagation", "private", "sh", "-c", _SETUP, "sh", lower),
+        *("yes" if network else "no", "yes" if systemd else "no", str(disk or "")),
+        *map(str, shared),
     ]
     with _own_cgroup() if systemd else nullcontext() as cgroup:
         join = [] if cgroup is None else ["sh", "-c", _JOIN, "sh", str(cgroup)]

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.timeout(300)  # a whole system, and several logins
 
 SHIPPED = "/usr/share/sftp-mfa/sshd_config"
 STATE = "/var/backups/sftp-mfa/state.json"
+JOURNAL = "/var/backups/sftp-mfa/unfinished.json"
 DROP_IN = "/etc/ssh/sshd_config.d/50-sftp-mfa.conf"
 _PATIENCE = 20
 
@@ -43,6 +44,7 @@ class Before:
         assert self._host.contents() == self._files
         assert self._host.accounts() == self._accounts
         assert not self._host.root.path(STATE).exists()
+        assert not self._host.root.path(JOURNAL).exists()
         assert self._host.gets_in("ann")
 
 
@@ -194,59 +196,36 @@ def test_nobody_is_left_to_read_what_it_says(host: Host) -> None:
     before.check()
 
 
-STEPS = [
-    "subprocess.Popen chpasswd",
-    "os.link /etc/pam.d/sshd",
-    "os.rename /etc/pam.d/.sshd.sftp-mfa-new",
-    "os.rename /etc/ssh/sshd_config.d/.50-sftp-mfa.conf.sftp-mfa-new",
-    "os.kill ",
-    "subprocess.Popen userdel",
-]
-
-
 @on_bookworm
-@pytest.mark.parametrize("steps", [STEPS[::2], STEPS[1::2]], ids=["even", "odd"])
-def test_killed_installation_is_undone_by_its_guardian(
-    host: Host, steps: list[str], subtests: pytest.Subtests
-) -> None:
-    """Nobody has to do anything."""
+@pytest.mark.parametrize("step", ["os.kill ", "subprocess.Popen userdel"], ids=["reload", "end"])
+def test_killed_installation_is_undone_by_its_guardian(host: Host, step: str) -> None:
+    """Nobody has to do anything; what every step leaves is test_every_step.py's."""
     before = Before(host)
-    host.put_in_killer()
-    for step in steps:
-        with subtests.test(step):
-            killed = host.install(environment={"KILL_AT": step})
-            assert killed.returncode in {-9, 137}
-            until(lambda: not host.root.path(STATE).exists(), "the guardian's end", _PATIENCE)
-            before.check()
+    host.watch_steps()
+    killed = host.install(environment={"KILL_AT": step})
+    assert killed.returncode in {-9, 137}
+    until(lambda: not host.root.path(JOURNAL).exists(), "the guardian's end", _PATIENCE)
+    before.check()
 
 
 @on_bookworm
 def test_killed_with_its_guardian_it_is_undone_by_the_next_command(host: Host) -> None:
-    """`uninstall` puts everything back; `install` does so first, and then installs."""
-    before = Before(host)
-    host.put_in_killer()
-    for again in ("uninstall", "install"):
-        killed = host.install(environment={"KILL_AT": "os.kill ", "KILL_ALL": "yes"})
-        assert killed.returncode in {-9, 137}
-        assert host.root.path(DROP_IN).exists()
-        done = host.sftp_mfa(again)
-        assert done.returncode == 0, done.stderr
-        assert "all files are as they were" in done.stdout
-        if again == "install":
-            assert host.root.path(DROP_IN).exists()
-            assert host.sftp_mfa("uninstall").returncode == 0
-        before.check()
+    """`install` puts everything back first, and then installs; `doctor` says what to do.
 
-
-@on_bookworm
-def test_killed_after_its_success_it_stays_installed(host: Host) -> None:
-    """Only second names of old files are left then, and the next command removes them."""
+    Recovery leaves an installation that is at work alone.
+    """
     before = Before(host)
-    host.put_in_killer()
-    step = "os.remove /etc/pam.d/.sftp-mfa-web.sftp-mfa-before"
-    killed = host.install(environment={"KILL_AT": step})
+    host.watch_steps()
+    killed = host.install(environment={"KILL_AT": "os.kill ", "KILL_ALL": "yes"})
     assert killed.returncode in {-9, 137}
-    until(lambda: not host.root.path("/etc/pam.d/.sshd.sftp-mfa-before").exists(), "its end")
+    assert host.root.path(DROP_IN).exists()
+    assert "`sftp-mfa recover-install` puts everything back" in host.sftp_mfa("doctor").stdout
+    held = host.root.run("flock", "/var/backups/sftp-mfa", "sftp-mfa", "recover-install").stdout
+    assert held == "nothing was done: another installation is at work: wait for its end\n"
+    assert "is undone first" in host.install("--dry-run").stderr
+    done = host.install()
+    assert done.returncode == 0, done.stderr
+    assert "all files are as they were" in done.stdout
     assert host.root.path(DROP_IN).exists()
     assert host.sftp_mfa("uninstall").returncode == 0
     before.check()

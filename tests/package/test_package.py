@@ -35,6 +35,14 @@ def clean(suite: str) -> Iterator[Root]:
         yield root
 
 
+@pytest.fixture
+def root(suite: str) -> Iterator[Root]:
+    """Run such a system that has the package."""
+    shared = [packages.following(suite).parent]
+    with roots.debian(suite, network=True, shared=shared, below=packages.disk(suite)) as root:
+        yield root
+
+
 def configure(root: Root) -> None:
     """Do what an operator does before `sftp-mfa install`, by hand."""
     root.run("cp", "/usr/share/sftp-mfa/config.example.toml", "/etc/sftp-mfa/config.toml")
@@ -45,6 +53,7 @@ def test_comes_and_goes_without_a_trace(clean: Root, suite: str) -> None:
     """Installed, used, upgraded, removed and purged, it leaves all files as they were."""
     before = clean.shell(_LIST).splitlines()
     packages.install(clean, packages.built(suite))
+    has_asked_nothing_and_started_nothing(clean)
     assert "User" not in clean.shell("cat /etc/pam.d/sshd /etc/ssh/sshd_config.d/* || :")
     untouched = [line for line in clean.shell(_LIST).splitlines() if "/etc/ssh" in line]
     assert untouched == [line for line in before if "/etc/ssh" in line]
@@ -64,9 +73,8 @@ def test_comes_and_goes_without_a_trace(clean: Root, suite: str) -> None:
     assert clean.shell(_LIST).splitlines() == before
 
 
-def test_asks_nothing_and_starts_nothing(clean: Root, suite: str) -> None:
-    """Nothing of it runs, and no unit of it is started at boot, until it is configured."""
-    packages.install(clean, packages.built(suite))
+def has_asked_nothing_and_started_nothing(clean: Root) -> None:
+    """Nothing of it runs, and no service of it is started at boot, until it is configured."""
     assert "/sftp-mfa/bin/" not in clean.shell("ps -eo args")
     assert clean.shell("find /etc/systemd -name 'sftp-mfa*'") == ""
     assert clean.shell("stat -c '%U:%G %a' /run/sftp-mfa /var/lib/sftp-mfa") == (
@@ -75,57 +83,74 @@ def test_asks_nothing_and_starts_nothing(clean: Root, suite: str) -> None:
     assert clean.shell("getent group sftp-mfa-breakglass").endswith(":\n")
 
 
-def test_environment_is_whole_and_its_own(clean: Root, suite: str) -> None:
+def test_environment_is_whole_and_its_own(root: Root) -> None:
     """It knows no place that it was built in, has no pip, and is compiled throughout."""
-    packages.install(clean, packages.built(suite))
     place = "/usr/lib/sftp-mfa"
-    built_in = clean.shell(
+    built_in = root.shell(
         f"grep -rlE '/tmp/|debian/environment' {place}/bin {place}/pyvenv.cfg || :"
     )
     assert built_in == ""
-    assert (
-        clean.shell(f"find {place} -path '*-packages/pip' -o -path '*-packages/setuptools'") == ""
-    )
-    assert clean.shell(f"head -1 {place}/bin/sftp-mfa") == f"#!{place}/bin/python -IB\n"
+    assert root.shell(f"find {place} -path '*-packages/pip' -o -path '*-packages/setuptools'") == ""
+    assert root.shell(f"head -1 {place}/bin/sftp-mfa") == f"#!{place}/bin/python -IB\n"
     script = "import sys, cryptography; print(cryptography.__cached__, sys.prefix)"
-    cached, prefix = clean.run(f"{place}/bin/python", "-I", "-c", script).stdout.split()
-    assert clean.path(cached).exists()
+    cached, prefix = root.run(f"{place}/bin/python", "-I", "-c", script).stdout.split()
+    assert root.path(cached).exists()
     assert prefix == place
-    clean.run("dpkg", "--verify", "sftp-mfa")
+    root.run("dpkg", "--verify", "sftp-mfa")
 
 
-def test_is_not_removed_while_a_pam_service_needs_it(clean: Root, suite: str) -> None:
+def test_is_not_removed_while_a_pam_service_needs_it(root: Root) -> None:
     """A PAM line whose module is gone lets nobody in; the operator is told which file has it."""
-    packages.install(clean, packages.built(suite))
-    clean.write("/etc/pam.d/other-door", "auth required pam_sftp_mfa.so password\n")
-    refused = clean.run("dpkg", "--remove", "sftp-mfa", check=False)
+    root.write("/etc/pam.d/other-door", "auth required pam_sftp_mfa.so password\n")
+    refused = root.run("dpkg", "--remove", "sftp-mfa", check=False)
     assert refused.returncode != 0
     assert "\n/etc/pam.d/other-door\n" in refused.stderr
-    clean.shell("mkdir /srv/pam; mv /etc/pam.d/other-door /srv/pam; ln -s /srv/pam/* /etc/pam.d/")
-    refused = clean.run("dpkg", "--remove", "sftp-mfa", check=False)
+    root.shell("mkdir /srv/pam; mv /etc/pam.d/other-door /srv/pam; ln -s /srv/pam/* /etc/pam.d/")
+    refused = root.run("dpkg", "--remove", "sftp-mfa", check=False)
     assert refused.returncode != 0
     assert "\n/etc/pam.d/other-door\n" in refused.stderr
-    clean.run("sftp-mfa", "--version")
-    assert clean.shell("find /usr/lib -name pam_sftp_mfa.so")
-    clean.write("/srv/pam/other-door", "# auth required pam_sftp_mfa.so password\n")
-    clean.run("dpkg", "--remove", "sftp-mfa")
-    assert clean.shell("find /usr/lib -name pam_sftp_mfa.so") == ""
+    root.run("sftp-mfa", "--version")
+    assert root.shell("find /usr/lib -name pam_sftp_mfa.so")
+    root.write("/srv/pam/other-door", "# auth required pam_sftp_mfa.so password\n")
+    root.run("dpkg", "--remove", "sftp-mfa")
+    assert root.shell("find /usr/lib -name pam_sftp_mfa.so") == ""
 
 
 def test_upgrade_that_the_store_cannot_follow_says_so_and_goes_on_later(
-    clean: Root, suite: str
+    root: Root, suite: str
 ) -> None:
     """What is left to do is told, and done once the store is there again."""
-    packages.install(clean, packages.built(suite))
-    configure(clean)
-    clean.shell("mv /etc/sftp-mfa/store.keys /etc/sftp-mfa/elsewhere")
-    refused = clean.run("dpkg", "--install", packages.following(suite), check=False)
+    configure(root)
+    root.shell("mv /etc/sftp-mfa/store.keys /etc/sftp-mfa/elsewhere")
+    refused = root.run("dpkg", "--install", packages.following(suite), check=False)
     assert refused.returncode != 0
     assert "store.keys is missing" in refused.stderr
     assert "dpkg --configure sftp-mfa" in refused.stderr
-    clean.shell("mv /etc/sftp-mfa/elsewhere /etc/sftp-mfa/store.keys")
-    configured = clean.run("dpkg", "--configure", "sftp-mfa").stdout
+    root.shell("mv /etc/sftp-mfa/elsewhere /etc/sftp-mfa/store.keys")
+    configured = root.run("dpkg", "--configure", "sftp-mfa").stdout
     assert f"the store now has schema {packages.NEXT_SCHEMA}" in configured
+
+
+def test_shells_complete_commands_and_man_has_their_pages(root: Root) -> None:
+    """They are where bash, zsh, fish and man look, and bash itself takes them."""
+    completions = {
+        "bash": "/usr/share/bash-completion/completions/{}",
+        "zsh": "/usr/share/zsh/vendor-completions/_{}",
+        "fish": "/usr/share/fish/vendor_completions.d/{}.fish",
+    }
+    for program in ("sftp-mfa", "sftp-mfa-admin", "sftp-mfa-cli"):
+        for shell, place in completions.items():
+            shipped = root.read(place.format(program))
+            assert shipped == root.run(program, "completion", shell).stdout
+        assert root.path(f"/usr/share/man/man1/{program}.1.gz").exists()
+    script = f"""
+        . {completions["bash"].format("sftp-mfa")}
+        COMP_WORDS=(sftp-mfa unin) COMP_CWORD=1
+        $(complete -p sftp-mfa | sed 's/.*-F \\(\\S*\\).*/\\1/') sftp-mfa unin sftp-mfa
+        echo "${{COMPREPLY[@]}}"
+    """
+    assert root.run("bash", "-euc", script).stdout == "uninstall\n"
+    assert root.path("/usr/share/man/man1/sftp-mfa-recover-install.1.gz").exists()
 
 
 def test_lintian_finds_no_error() -> None:

@@ -1,11 +1,13 @@
 """The units under systemd itself, on systems where the package was installed."""
 
 import base64
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from harness import packages, roots, sandbox
+from harness import installed_host, packages, roots, sandbox
 from harness.roots import Root
 from harness.waiting import until
 
@@ -14,13 +16,23 @@ from store.clock import system_clock
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
-EXPOSURE = {"pam": 1.6, "passwords": 3.0, "web": 1.6}
+EXPOSURE = {
+    "pam": 1.6,
+    "passwords": 3.0,
+    "web": 1.6,
+    "sshd": 4.2,
+    "sshd-folder": 1.3,
+    "recover": 3.3,
+    "verify-audit-log": 1.4,
+}
 """As `systemd-analyze security` counts, from 0 to 10; below 5 is "OK"."""
+METRICS = "/run/sftp-mfa/metrics/pam.prom"
 PASSWORD = "right-Password.7"
 NEW_PASSWORD = "other-Password.8"
 
 _ENROLL = """
 import base64
+import re
 import sys
 from pathlib import Path
 from store import otp
@@ -86,10 +98,12 @@ class Machine:
         """Call the REST API; give status and answer as JSON."""
         return self.python(_CALL, path, token, body)
 
-    def gets_in(self, name: str, password: str = PASSWORD, code: str = "") -> bool:
+    def gets_in(
+        self, name: str, password: str = PASSWORD, code: str = "", *, port: int = 22
+    ) -> bool:
         """Tell whether OpenSSH's client gets in with these answers."""
         self.root.write("/root/askpass", _ASKPASS, 0o700)
-        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null")
+        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", f"Port={port}")
         asked = self.root.run(
             *("sftp", *(f"-o{option}" for option in (*options, "NumberOfPasswordPrompts=1"))),
             *("-oPubkeyAuthentication=no", "-oBatchMode=no", "-b", "-", f"{name}@127.0.0.1"),
@@ -110,7 +124,17 @@ class Machine:
 
     def pid(self, unit: str) -> str:
         """Give a service's main process, as the system numbers it."""
-        return self.root.run("systemctl", "show", "-P", "MainPID", unit).stdout.strip()
+        return self.shows(unit, "MainPID")
+
+    def shows(self, unit: str, what: str) -> str:
+        """Give what systemd knows of a unit."""
+        return self.root.run("systemctl", "show", "-P", what, unit).stdout.strip()
+
+    def files(self) -> list[str]:
+        """List what sshd and PAM read, and the accounts."""
+        listed = self.root.shell(f"{installed_host.LIST}cat /etc/passwd /etc/group /etc/shadow")
+        read = re.compile(r"/etc/(pam\.d|ssh)\b|^[\w-]+:")
+        return [line for line in listed.splitlines() if read.search(line)]
 
     def status(self, unit: str) -> dict[str, str]:
         """Give what the kernel says of a service's main process."""
@@ -122,18 +146,96 @@ class Machine:
         return self.root.run("journalctl", "--no-pager", "-t", "sftp-mfa").stdout
 
 
+JOURNAL = "/var/backups/sftp-mfa/unfinished.json"
+
+
 @contextmanager
-def booted(suite: str) -> Iterator[Machine]:
-    """Boot a system and bring sftp-mfa into its sshd, as an operator does."""
-    package, following = packages.built(suite), packages.following(suite)
-    shared = [package.parent, following.parent]
-    with roots.debian(suite, systemd=True, shared=shared) as root:
-        packages.install(root, package)
-        root.run("sftp-mfa", "install", timeout=200)
-        root.run(
-            "systemctl", "enable", "--now", "sftp-mfa-passwords.socket", "sftp-mfa-web.service"
-        )
+def booted(suite: str, disk: Path) -> Iterator[Machine]:
+    """Boot a system that has the package, from its disk; in the end its power fails."""
+    shared = [packages.following(suite).parent]
+    below = packages.disk(suite)
+    with roots.debian(suite, systemd=True, shared=shared, disk=disk, below=below) as root:
         yield Machine(root, suite)
+
+
+def is_cut_off_while_it_installs(machine: Machine) -> list[str]:
+    """Let the power fail when all files are exchanged; give what was there before."""
+    machine.make_user("plain")
+    before = machine.files()
+    installed_host.put_in_watcher(machine.root)
+    step = {"KILL_AT": "scripts.installation.factor", "KILL_ALL": "yes"}
+    machine.root.run("sftp-mfa", "install", check=False, environment=step)
+    assert machine.root.path(JOURNAL).exists()
+    assert machine.root.shell("sshd -T | grep -i '^kbdinteractive'").endswith(" yes\n")
+    assert machine.is_active("sftp-mfa-pam.socket")
+    installed_host.take_out_watcher(machine.root)
+    if machine.suite == "trixie":  # as Ubuntu has it: sshd waits for its first connection
+        machine.root.run("systemctl", "disable", "ssh.service")
+        machine.root.run("systemctl", "enable", "ssh.socket")
+    return before
+
+
+def comes_back_by_itself(machine: Machine, before: list[str]) -> None:
+    """Before sshd starts, and without a hand."""
+    recover, ssh = "sftp-mfa-recover.service", "ssh.service"
+    if machine.suite == "trixie":
+        ssh = "ssh.socket"
+    journal = machine.root.shell("journalctl --no-pager -o cat")
+    assert "ended before its end: all files are as they were" in journal
+    assert "rdering cycle" not in journal
+    assert machine.shows(recover, "Result") == "success", machine.log()
+    ended = int(machine.shows(recover, "ExecMainExitTimestampMonotonic"))
+    assert 0 < ended <= int(machine.shows(ssh, "InactiveExitTimestampMonotonic"))
+    assert machine.files() == before
+    assert not machine.root.path(JOURNAL).exists()
+    assert not machine.is_active("sftp-mfa-pam.socket")
+    assert machine.root.shell("find /etc/systemd -name 'sftp-mfa*'") == ""
+    assert machine.gets_in("plain")
+    if machine.suite == "trixie":
+        machine.root.run("systemctl", "disable", "--now", "ssh.socket")
+        machine.root.run("systemctl", "stop", "ssh.service")
+        machine.root.run("systemctl", "enable", "--now", "ssh.service")
+
+
+def sshd_starts_whatever_becomes_of_recovery(machine: Machine) -> None:
+    """One that fails is to be seen, and keeps nobody out."""
+    machine.root.write(JOURNAL, "{")
+    machine.root.run("systemctl", "stop", "ssh.service")
+    both = ("sftp-mfa-recover.service", "ssh.service")
+    assert machine.root.run("systemctl", "start", *both, check=False).returncode != 0
+    assert machine.shows(both[0], "Result") == "exit-code"
+    assert "unfinished.json cannot be read" in machine.log()
+    assert machine.gets_in("plain")
+    machine.root.path(JOURNAL).unlink()
+    machine.root.run("systemctl", "reset-failed")
+
+
+def sshd_of_its_own(machine: Machine) -> None:
+    """On its port, under its unit's restrictions, and without the machine's own."""
+    machine.root.run("sftp-mfa", "install", "--sftp-port", "2222", timeout=200)
+    machine.make_user("gail")
+    secret = machine.enroll("gail")
+    assert not machine.gets_in("gail", port=2222)
+    machine.root.run("systemctl", "disable", "--now", "ssh.service")
+    until(lambda: machine.root.path("/run/sshd").is_dir(), "the folder of sshd")
+    assert machine.gets_in("plain", port=2222)
+    code = otp.code_at(secret, otp.step_at(system_clock()))
+    assert machine.gets_in("gail", code=code, port=2222)
+    machine.root.run("systemctl", "enable", "--now", "ssh.service")
+    machine.root.run("sftp-mfa", "uninstall")
+    assert not machine.is_active("sftp-mfa-sshd.path")
+
+
+def is_installed(machine: Machine) -> None:
+    """Bring it into the machine's sshd, as an operator does."""
+    machine.root.run("sftp-mfa", "install", timeout=200)
+    config = "/etc/sftp-mfa/config.toml"
+    text = machine.root.read(config)
+    named = text.replace('metrics_file = ""', f'metrics_file = "{METRICS}"')
+    machine.root.write(config, named)
+    machine.root.run("systemctl", "restart", "sftp-mfa-pam.service")
+    web = ("sftp-mfa-passwords.socket", "sftp-mfa-web.service")
+    machine.root.run("systemctl", "enable", "--now", *web)
 
 
 @pytest.mark.parametrize("suite", roots.SUITES)
@@ -141,8 +243,12 @@ def test_exposure_is_low_and_units_are_well_formed(suite: str) -> None:
     """As systemd itself judges them."""
     units = sandbox.checkout() / "scripts" / "service_units"
     with roots.debian(suite, shared=[units]) as root:
-        root.write("/usr/sbin/sftp-mfa", "#!/bin/sh\n", 0o755)
-        root.shell(f"cp {units}/sftp-mfa-*.service {units}/sftp-mfa-*.socket /etc/systemd/system")
+        for program in ("/usr/sbin/sftp-mfa", "/usr/bin/sftp-mfa-admin", "/etc/sftp-mfa/sftp-mfa"):
+            root.write(program, "#!/bin/sh\n", 0o755)
+        root.shell(f"cp {units}/sftp-mfa-* /etc/systemd/system")
+        assert {path.stem for path in units.glob("*.service")} == {
+            f"sftp-mfa-{x}" for x in EXPOSURE
+        }
         for name, most in EXPOSURE.items():
             unit = f"/etc/systemd/system/sftp-mfa-{name}.service"
             judged = root.run(
@@ -156,7 +262,6 @@ def test_exposure_is_low_and_units_are_well_formed(suite: str) -> None:
 
 def people_get_in(machine: Machine) -> None:
     """Through the machine's sshd, PAM and the helper under its restrictions."""
-    machine.make_user("plain")
     assert machine.gets_in("plain")
     machine.make_user("alice")
     secret = machine.enroll("alice")
@@ -165,6 +270,27 @@ def people_get_in(machine: Machine) -> None:
     assert machine.gets_in("alice", code=code)
     assert not machine.gets_in("alice", code=code), "a code counts once"
     assert 'event=login_granted account="alice"' in machine.log()
+
+
+def metrics_are_written(machine: Machine) -> None:
+    """Where node_exporter reads them, which the helper's restrictions let it write."""
+    until(machine.root.path(METRICS).exists, "the helper's metrics", 20)
+    assert 'ending="granted"' in machine.root.read(METRICS)
+
+
+def audit_is_verified(machine: Machine) -> None:
+    """Day by day; what was changed makes the unit fail, and is in the log."""
+    timer, service = (f"sftp-mfa-verify-audit-log.{kind}" for kind in ("timer", "service"))
+    assert machine.is_active(timer)
+    assert machine.root.run("systemctl", "is-enabled", timer).stdout == "enabled\n"
+    machine.root.run("systemctl", "start", service)
+    assert "The audit log is as it was written." in machine.log()
+    change = "UPDATE audit_events SET address = '192.0.2.1' WHERE event = 'login_granted'"
+    script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])"
+    machine.python(script, "/var/lib/sftp-mfa/store.db", f"{change};")
+    assert machine.root.run("systemctl", "start", service, check=False).returncode != 0
+    assert machine.root.run("systemctl", "is-failed", service).stdout == "failed\n"
+    assert "error: the audit log is not as it was written" in machine.log()
 
 
 def web_signs_in(machine: Machine) -> None:
@@ -264,14 +390,23 @@ def removal(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("suite", roots.SUITES)
-def test_life_of_a_host(suite: str) -> None:
-    """Installed, used, disturbed, upgraded with data in place, removed: on one booted system."""
-    with booted(suite) as machine:
+def test_life_of_a_host(suite: str, tmp_path: Path) -> None:
+    """Cut off, installed, used, disturbed, upgraded with data in place, removed: on one disk."""
+    disk = tmp_path / "disk"
+    with booted(suite, disk) as machine:
+        before = is_cut_off_while_it_installs(machine)
+    with booted(suite, disk) as machine:
+        comes_back_by_itself(machine, before)
+        sshd_starts_whatever_becomes_of_recovery(machine)
+        sshd_of_its_own(machine)
+        is_installed(machine)
         people_get_in(machine)
+        metrics_are_written(machine)
         web_signs_in(machine)
         kernel_restricts(machine)
         sockets_outlive_services(machine)
         helper_comes_back(machine)
         web_reloads(machine)
+        audit_is_verified(machine)
         upgrade(machine)
         removal(machine)

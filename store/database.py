@@ -206,14 +206,15 @@ def _postgresql_engine(url: URL, wait: float, *, in_no_hurry: bool) -> Engine:
             "keepalives_interval": seconds,
             "keepalives_count": 2,
             "application_name": "sftp-mfa",
+            "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says
         },
     )
 
     @event.listens_for(engine, "do_connect")
-    def connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
-        from store.postgresql import BoundedConnection  # noqa: PLC0415 - brings psycopg
+    def connect(_dialect: Any, _record: Any, _arguments: Any, options: Any) -> Any:
+        from store import postgresql  # noqa: PLC0415 - brings psycopg
 
-        connection = BoundedConnection.connect(*arguments, **options)
+        connection = postgresql.connect(options, wait)
         # The server's own timeouts come first, and say more.
         connection.patience = math.inf if in_no_hurry else wait + 1
         return connection

@@ -5,10 +5,14 @@ synchronous standby that is away: only the client can.
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
+
+from store.errors import StoreUnavailableError
+from store.name_resolution import with_addresses
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -36,3 +40,17 @@ class BoundedConnection(psycopg.Connection[Any]):
         except StopIteration as end:
             result: RV = end.value
             return result
+
+
+def connect(options: Mapping[str, Any], wait: float) -> BoundedConnection:
+    """Connect to a database; StoreUnavailableError for one that could not keep every name."""
+    connection = BoundedConnection.connect(**with_addresses(options, wait))
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        message = (
+            f"the database keeps texts in {encoding}, and the store needs UTF8: "
+            "make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
+        raise StoreUnavailableError(message)
+    return connection

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.stores import ROOT, Clock, attempt, enroll, opened, try_code, with_changes
 from listening import listening
+from sqlalchemy import event
 
 from store.access_tokens import Scope
 from store.decisions import Protocol
@@ -125,3 +126,21 @@ def test_logins_need_few_statements(sqlite: Settings, clock: Clock) -> None:
             store.authentication.accept_password(attempt())
             counts["password"] = len(statements)
     assert not [way for way, count in counts.items() if count > MOST_STATEMENTS[way]], counts
+
+
+def test_each_step_of_a_login_is_one_commit_at_most(sqlite: Settings, clock: Clock) -> None:
+    """A commit waits for the disk: what is noted of a token's use costs none of its own."""
+    with opened(sqlite, clock) as store:
+        phone = enroll(store, clock)
+        token, _ = store.access_tokens.issue("alice", "nightly", ROOT)
+        commits: list[object] = []
+        event.listen(store.units.database.engine, "commit", commits.append)
+        counts = []
+        for step in (
+            lambda: store.authentication.accept_password(attempt()),
+            lambda: try_code(store, phone.code()),
+            lambda: store.authentication.check_token(attempt(), token),
+        ):
+            step()
+            counts.append(len(commits))
+    assert counts == [0, 1, 2]

@@ -1,6 +1,8 @@
 """An SFTP server that lies: run as a program, so that its endless work is nobody else's.
 
-python hostile_server.py PORT KEY LIE
+python hostile_server.py PORT KEY [LIE]
+
+Who logs in says by the user's name which lie it is to be, unless it is the same for everybody.
 """
 
 import asyncio
@@ -19,7 +21,7 @@ FILE = stat.S_IFREG | 0o666
 FOLDER = stat.S_IFDIR | 0o777
 LARGE = 20_000_000
 BLOCK = 261_120
-ENDS = ("ends SFTP", "disconnects", "hangs up", "resets")
+ENDS = ("ends-sftp", "disconnects", "hangs-up", "resets")
 """Ways to end in the middle of a transfer."""
 WORD = "word"
 NAMES = [b"../../escaped", b"/tmp/escaped", b"..", b".", b"", b"a/b", b"nul\0l", b"\x1b[2Jgood"]
@@ -28,19 +30,20 @@ NAMES = [b"../../escaped", b"/tmp/escaped", b"..", b".", b"", b"a/b", b"nul\0l",
 class Liar(asyncssh.SFTPServer):
     """Says what its lie needs, about every path."""
 
-    lie = ""
+    everybodys = ""
 
     def __init__(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         """Serve, or be gone."""
         super().__init__(chan)
-        if self.lie == "resets at once":
+        self.lie = self.everybodys or self.connection.get_extra_info("username")
+        if self.lie == "resets-at-once":
             reset(self.connection)
 
     def _attributes(self, path: bytes) -> SFTPAttrs:
         name = os.path.basename(path)  # noqa: PTH119 - bytes of a protocol
         is_folder = name in {b"tree", b".", b"deeper"}
         sizes = {"short": 5_000_000, "huge": 1 << 60, "zero": 0}
-        is_large = self.lie in {"hole", "small blocks"} or self.lie in ENDS
+        is_large = self.lie in {"hole", "small-blocks"} or self.lie in ENDS
         size = sizes.get(self.lie, LARGE if is_large else 10)
         mode = FOLDER if is_folder else FILE
         return SFTPAttrs(permissions=mode, size=size, uid=0, gid=0, atime=1, mtime=1)
@@ -122,11 +125,11 @@ class Liar(asyncssh.SFTPServer):
     def _end(self) -> None:
         """End in the middle of a transfer, in the way that is the lie."""
         connection = self.connection
-        if self.lie == "ends SFTP":
+        if self.lie == "ends-sftp":
             self.channel.exit(1)
         elif self.lie == "disconnects":
             connection.disconnect(asyncssh.DISC_BY_APPLICATION, "going down\x1b[2J")
-        elif self.lie == "hangs up":
+        elif self.lie == "hangs-up":
             connection.abort()
         else:
             reset(connection)
@@ -149,21 +152,21 @@ class Open(asyncssh.SSHServer):
 
     def auth_completed(self) -> None:
         """Stay, or be gone."""
-        if Liar.lie == "hangs up at once":
+        if self._lie == "hangs-up-at-once":
             asyncio.get_running_loop().call_soon(self._connection.abort)
 
     async def begin_auth(self, username: str) -> bool:  # type: ignore[override]
         """Ask something, or talk, only if that is the lie."""
-        del username
-        if Liar.lie == "banners":
+        self._lie = Liar.everybodys or username
+        if self._lie == "banners":
             while not self._connection.is_closed():
                 self._connection.send_auth_banner(f"{WORD}\n")
                 await asyncio.sleep(0)
-        if Liar.lie == "long banner":
+        if self._lie == "long-banner":
             self._connection.send_auth_banner(f"{WORD}\n" * 40_000)
-        if Liar.lie == "mute":
+        if self._lie == "mute":
             await asyncio.sleep(3600)
-        return Liar.lie == "prompts"
+        return self._lie == "prompts"
 
     def kbdint_auth_supported(self) -> bool:
         """Ask."""
@@ -195,10 +198,13 @@ def _answer_out_of_order() -> None:
 
 async def main() -> None:
     """Serve."""
-    port, key, Liar.lie = sys.argv[1:]
-    if Liar.lie == "hole":
+    port, key, *given = sys.argv[1:]
+    Liar.everybodys = "".join(given)
+    if Liar.everybodys == "hole":
         _answer_out_of_order()
-    if Liar.lie == "small blocks":  # what the server says is the most that one may read at once
+    if (
+        Liar.everybodys == "small-blocks"
+    ):  # what the server says is the most that one may read at once
         asyncssh.sftp.MAX_SFTP_READ_LEN = 32_768
     async with await asyncssh.create_server(
         Open, "127.0.0.1", int(port), server_host_keys=[key], sftp_factory=Liar

@@ -198,6 +198,15 @@ def test_what_was_asked_for_is_what_is_listed(store: Store, clock: Clock) -> Non
     assert old.scopes == (Scope.SFTP,)
 
 
+def test_newest_token_is_listed_first(store: Store, clock: Clock) -> None:
+    """Whatever their ids are."""
+    names = [f"job {number}" for number in range(6)]
+    for name in names:
+        issue(store, name=name)
+        clock.move(1)
+    assert [token.name for token in store.access_tokens.list("alice")] == names[::-1]
+
+
 @pytest.mark.parametrize("name", ["", "   ", "x" * 65, "a\0b", "a\x1b[2Jb", "a\u202eb"])
 def test_name_that_could_deceive_is_refused(store: Store, name: str) -> None:
     """A name is short and printable."""
@@ -389,6 +398,9 @@ def test_barred_accounts_token_is_refused(store: Store) -> None:
 
 def test_account_with_a_live_token_is_known_to_have_one(store: Store) -> None:
     """The prompt is ours as long as a token could be given at it."""
+    issue(store, "bob")
+    store.authentication.refuse_password(attempt())
+    assert not store.authentication.factors_of("alice").tokens
     _, token = issue(store)
     assert store.authentication.factors_of("alice").tokens
     store.access_tokens.revoke("alice", token.id, ROOT)

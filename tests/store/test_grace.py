@@ -77,6 +77,17 @@ def test_it_is_for_that_account(store: Store, clock: Clock) -> None:
     assert password_is_worth(store, "bob") == CODE_NEEDED
 
 
+@pytest.mark.usefixtures("phone")
+def test_several_behind_one_address_have_each_their_own(store: Store, clock: Clock) -> None:
+    """What one of them was given neither hides nor ends what another one was."""
+    bob = enroll(store, clock, "bob")
+    try_code(store, bob.code(), "bob")
+    assert [password_is_worth(store, name) for name in ("alice", "bob")] == [GRACE] * 2
+    store.sessions.end_others("alice", ROOT)
+    assert password_is_worth(store) == CODE_NEEDED
+    assert password_is_worth(store, "bob") == GRACE
+
+
 def test_login_without_an_address_gives_none(store: Store, clock: Clock) -> None:
     """Two who have no address would share it."""
     phone = enroll(store, clock)

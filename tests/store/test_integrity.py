@@ -481,6 +481,23 @@ def test_forgotten_account_has_nothing_of_what_it_had(store: Store, clock: Clock
     assert problems(store) == []
 
 
+def test_forgotten_account_takes_nothing_from_others(store: Store, clock: Clock) -> None:
+    """What they hold, and what they are signed in to, stays."""
+    enroll(store, clock)
+    phone = enroll(store, clock, "bob")
+    token, _ = store.access_tokens.issue("bob", "job", ROOT)
+    web, _ = store.sessions.begin(attempt("bob", Protocol.WEB), Stage.FULL, "Firefox")
+    for number in range(10):
+        store.password_throttle.enter("bob", f"192.0.2.{number}")
+    store.accounts.forget("alice", ROOT)
+    assert isinstance(store.authentication.check_token(attempt("bob"), token), Granted)
+    assert isinstance(try_code(store, phone.code(), "bob"), Granted)
+    assert store.recovery_codes.left("bob") == 10
+    assert store.sessions.find(web) is not None
+    assert store.password_throttle.enter("bob", "198.51.100.1") == 60
+    assert not list(store.audit_log.verify())
+
+
 def test_forgotten_account_stays_barred(store: Store, clock: Clock) -> None:
     """Forgetting lets nobody in who was kept out."""
     enroll(store, clock)

@@ -5,14 +5,26 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from harness.stores import ROOT, Clock, OpenStore, Phone, attempt, enroll, try_code
+from harness.audit import events
+from harness.stores import (
+    ADDRESS,
+    ROOT,
+    Clock,
+    OpenStore,
+    Phone,
+    attempt,
+    enroll,
+    try_code,
+)
 from sqlalchemy import select, text
 
+from store.audit import Actor
 from store.clock import from_milliseconds
-from store.decisions import Denied, Granted, Reason
-from store.errors import EnrollmentError, NotFoundError, RequestError
+from store.decisions import Denied, Granted, Protocol, Reason
+from store.errors import EnrollmentError, LimitError, NotFoundError, RequestError
 from store.opening import Store
 from store.schema import totp_factors
+from store.sessions import Stage
 
 MINUTE = 60
 
@@ -166,6 +178,24 @@ def test_only_the_owner_completes_an_enrollment(store: Store, clock: Clock) -> N
             store.totp_factors.complete(account, factor_id, phone.code(), ROOT)
 
 
+def test_as_many_authenticators_as_configured(open_store: OpenStore, clock: Clock) -> None:
+    """One more cannot be begun, and the number is told; one that is removed makes room."""
+    store = open_store(totp={"max_per_account": 2})
+    phone, _ = enroll(store, clock), enroll(store, clock, name="spare")
+    with pytest.raises(LimitError, match=r"^alice has 2 authenticators, the most that are"):
+        begin(store, clock, name="third")
+    begin(store, clock, "bob")
+    store.totp_factors.delete("alice", phone.id, ROOT)
+    begin(store, clock, name="third")
+
+
+def test_what_is_begun_is_what_is_listed(store: Store) -> None:
+    """Whoever sees the secret sees the name beside it that the list will show."""
+    begun = store.totp_factors.begin("alice", " my  phone ", ROOT).factor
+    assert store.totp_factors.list("alice") == [begun]
+    assert begun.name == "my phone"
+
+
 @pytest.mark.parametrize("name", ["", " \t ", "x" * 65, "a\nb\0", "a\x1b[31m"])
 def test_name_that_could_deceive_is_refused(store: Store, name: str) -> None:
     """A name is short and printable; a refused enrollment leaves nothing behind."""
@@ -215,3 +245,41 @@ def test_pending_enrollment_can_be_given_up(store: Store, clock: Clock) -> None:
     store.totp_factors.delete("alice", phone.id, ROOT)
     with pytest.raises(NotFoundError):
         store.totp_factors.complete("alice", phone.id, phone.code(), ROOT)
+
+
+def test_all_authenticators_are_removed_at_once(store: Store, clock: Clock) -> None:
+    """And told how many; nobody else's go, and of the sessions the actor's own one stays."""
+    enroll(store, clock), enroll(store, clock, name="spare"), enroll(store, clock, "bob")
+    at_the_web = attempt(protocol=Protocol.WEB)
+    mine, session = store.sessions.begin(at_the_web, Stage.FULL, "Firefox")
+    other, _ = store.sessions.begin(at_the_web, Stage.FULL, "Lynx")
+    me = Actor("alice", Protocol.WEB, ADDRESS, session.id)
+    assert store.totp_factors.delete_all("alice", me) == 2
+    assert not is_asked_for_a_code(store)
+    assert is_asked_for_a_code(store, "bob")
+    assert store.sessions.find(mine) is not None
+    assert store.sessions.find(other) is None
+    assert store.totp_factors.delete_all("alice", me) == 0
+    assert store.totp_factors.delete_all("nobody", me) == 0
+
+
+def test_audit_names_the_authenticator_at_each_step(store: Store, clock: Clock) -> None:
+    """Begun, completed late, completed, removed alone or with the rest: each says which one."""
+    first, second = enroll(store, clock), enroll(store, clock, name="spare")
+    given_up = begin(store, clock, name="third")
+    with pytest.raises(EnrollmentError):
+        store.totp_factors.complete("alice", given_up.id, *given_up.wrong(1), ROOT)
+    store.totp_factors.delete("alice", first.id, ROOT)
+    store.totp_factors.delete_all("alice", ROOT)
+    found = [(row.event, row.factor_id) for row in events(store, "alice")]
+    steps = [step for step in found if step[0].startswith("totp_")]
+    assert steps[:7] == [
+        ("totp_started", first.id),
+        ("totp_completed", first.id),
+        ("totp_started", second.id),
+        ("totp_completed", second.id),
+        ("totp_started", given_up.id),
+        ("totp_completion_failed", given_up.id),
+        ("totp_deleted", first.id),
+    ]
+    assert sorted(steps[7:]) == sorted(("totp_deleted", phone.id) for phone in (second, given_up))

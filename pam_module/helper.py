@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import logging
+import math
 import os
 import resource
 import select
@@ -88,7 +89,7 @@ class Helper:
 
     def _look_after(self, stop: int) -> None:
         """Do what is due from time to time, until there is something to read from `stop`."""
-        cleaned = time.monotonic()
+        cleaned = -math.inf  # a helper may never run for as long as the interval
         while True:
             if self._metrics is not None:
                 self._counts.open = len(self._sessions)

@@ -7,7 +7,7 @@ import click
 
 from scripts.admin.administration import AuditEvent, AuditFilter, AuditFinding
 from scripts.admin.common import administers, list_forms
-from scripts.admin.output import Column, Form, note, print_items, print_json, show_time
+from scripts.admin.output import Column, Form, print_items, print_page, show_time
 from scripts.admin.road import Wanted, administration_of
 from store.audit import Event
 from store.errors import RequestError
@@ -68,12 +68,7 @@ def list_events(
             account = administration.account(account)
         narrowed = AuditFilter(account, event, address, _utc(since), _utc(until))
         page = administration.audit_events(narrowed, limit, cursor)
-    if form is Form.JSON:
-        print_json(page)
-        return
-    print_items(form, AuditEvent, page.items, _EVENT_COLUMNS)
-    if page.next_cursor is not None:
-        note(f"more: --cursor {page.next_cursor}")
+    print_page(form, AuditEvent, page, _EVENT_COLUMNS, "--cursor")
 
 
 @click.command("verify-audit-log")

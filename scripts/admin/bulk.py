@@ -19,7 +19,7 @@ from scripts.admin.administration import AccessError, Administration, NewToken, 
 from scripts.admin.bulk_results import Key, Result, Results, State, WriteError, key_of
 from scripts.admin.bulk_rows import Row, read_rows
 from scripts.admin.common import Source
-from scripts.admin.output import Form, is_watched, note, print_json, printable
+from scripts.admin.output import Form, is_watched, note, print_json, printable, say
 from scripts.admin.road import Wanted, administration_of
 from scripts.command_line import EXIT_REFUSED
 from store.errors import NotFoundError, RequestError
@@ -131,7 +131,7 @@ def act_on(
         with administration_of(wanted) as administration:
             account = administration.account(user)
             act(administration, account)
-        click.echo(told.replace("{}", account))
+        say(told.replace("{}", account))
 
 
 class Summary(Struct, frozen=True, rename="camel"):

@@ -3,7 +3,7 @@
 import click
 
 from scripts.admin.common import administers
-from scripts.admin.output import note
+from scripts.admin.output import note, say
 from scripts.admin.road import Server, Wanted, choose_server, wire_to
 from store.errors import RequestError
 
@@ -36,7 +36,7 @@ def log_in(wanted: Wanted) -> None:
         SessionIdentity(wire, None, before).end()
     place = identity.keep()
     wire.close()
-    click.echo(f"Signed in to {server.url} as {identity.account}; `logout` ends it.")
+    say(f"Signed in to {server.url} as {identity.account}; `logout` ends it.")
     note(f"The session is kept in {place}.")
 
 
@@ -62,7 +62,7 @@ def log_out(wanted: Wanted) -> None:
     wire = wire_to(server)
     SessionIdentity(wire, None, kept).end()
     wire.close()
-    click.echo(f"Signed out of {server.url}.")
+    say(f"Signed out of {server.url}.")
 
 
 def _server(wanted: Wanted) -> Server:

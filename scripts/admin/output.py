@@ -14,6 +14,8 @@ import click
 import msgspec
 from msgspec import Struct
 
+from scripts.admin.administration import Page
+
 T = TypeVar("T", bound=Struct)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -46,6 +48,18 @@ def print_items(
         case Form.TABLE:
             heads = [column.head for column in columns]
             print_table(heads, [[column.show(item) for column in columns] for item in items])
+
+
+def print_page(
+    form: Form, kind: type[T], page: Page[T], columns: Sequence[Column[T]], option: str
+) -> None:
+    """Print a page likewise; beside JSON, which has it, tell the option that goes on behind it."""
+    if form is Form.JSON:
+        print_json(page)
+        return
+    print_items(form, kind, page.items, columns)
+    if page.next_cursor is not None:
+        note(f"more: {option} {page.next_cursor}")
 
 
 def print_json(value: object) -> None:
@@ -116,9 +130,14 @@ def show_duration(seconds: int) -> str:
     return f"{minutes} minutes" if minutes < 120 else f"{-(-minutes // 60)} hours"  # noqa: PLR2004
 
 
+def say(text: str) -> None:
+    """Tell a person, in one line, what was asked for; names in it are others'."""
+    click.echo(printable(text))
+
+
 def note(text: str) -> None:
-    """Tell a person something that is no part of the data."""
-    click.echo(text, err=True)
+    """Tell a person, likewise, something that is no part of the data."""
+    click.echo(printable(text), err=True)
 
 
 def is_watched() -> bool:

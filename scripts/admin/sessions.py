@@ -6,7 +6,7 @@ import click
 
 from scripts.admin.administration import Session
 from scripts.admin.common import administers, id_argument, list_forms, user_argument
-from scripts.admin.output import Column, Form, print_items, show_time
+from scripts.admin.output import Column, Form, print_items, say, show_time
 from scripts.admin.road import Wanted, administration_of
 
 _COLUMNS: Sequence[Column[Session]] = (
@@ -61,4 +61,4 @@ def end_session(user: str, session_id: str | None, *, whole: bool, wanted: Wante
         else:
             administration.end_session(account, session_id)
     what = "every session" if session_id is None else f"session {session_id}"
-    click.echo(f"Ended {what} of {account}.")
+    say(f"Ended {what} of {account}.")

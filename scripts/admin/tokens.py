@@ -18,7 +18,7 @@ from scripts.admin.common import (
     one_form,
     user_argument,
 )
-from scripts.admin.output import Form, note, print_items, print_json
+from scripts.admin.output import Form, note, print_items, print_json, say
 from scripts.admin.road import Wanted, administration_of
 from store.errors import RequestError
 from store.names import factor_name
@@ -83,7 +83,7 @@ def _issue(user: str, new: NewToken, form: Form, wanted: Wanted) -> None:
         print_json(issued)
         return
     note(f"Access token {issued.id} of {account}, shown this once:")
-    click.echo(issued.token)
+    say(issued.token)
 
 
 def _of_row(row: Row, default: NewToken) -> NewToken:
@@ -142,4 +142,4 @@ def delete_token(user: str, token_id: str, wanted: Wanted) -> None:
     with administration_of(wanted) as administration:
         account = administration.account(user)
         administration.revoke_token(account, token_id)
-    click.echo(f"Revoked access token {token_id} of {account}.")
+    say(f"Revoked access token {token_id} of {account}.")

@@ -17,7 +17,7 @@ from scripts.admin.common import (
     one_form,
     user_argument,
 )
-from scripts.admin.output import Form, note, print_items, print_json
+from scripts.admin.output import Form, note, print_items, print_json, say
 from scripts.admin.road import Wanted, administration_of
 from store.errors import EnrollmentError
 from store.names import factor_name
@@ -54,7 +54,7 @@ def add_totp(user: str, name: str, form: Form, wanted: Wanted) -> None:
     if form is Form.JSON:
         print_json(completion)
         return
-    click.echo(f"Done: {account} is asked for a code from now on.")
+    say(f"Done: {account} is asked for a code from now on.")
     if completion.recovery_codes:
         _show_recovery_codes(completion.recovery_codes)
 
@@ -153,10 +153,13 @@ def _show_enrollment(account: str, enrollment: Enrollment) -> None:
 
     drawn = qrcode.QRCode(border=2)
     drawn.add_data(enrollment.otpauth_uri)
-    click.echo(f"Scan this with the authenticator app of {account}:\n")
+    say(f"Scan this with the authenticator app of {account}:")
+    click.echo()
     drawn.print_ascii(tty=False, invert=True)
-    click.echo(f"\nor type the key:  {_grouped(enrollment.secret)}")
-    click.echo(f"or open the URI:  {enrollment.otpauth_uri}\n")
+    click.echo()
+    say(f"or type the key:  {_grouped(enrollment.secret)}")
+    say(f"or open the URI:  {enrollment.otpauth_uri}")
+    click.echo()
 
 
 def _show_recovery_codes(codes: Sequence[str]) -> None:
@@ -164,7 +167,7 @@ def _show_recovery_codes(codes: Sequence[str]) -> None:
         "\nRecovery codes, shown this once. Each is good for one login without the device:\n"
     )
     for code in codes:
-        click.echo(f"  {code}")
+        say(f"  {code}")
 
 
 def _grouped(text: str) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from scripts.admin.administration import AccessToken, Account, AccountFilter, Totp
 from scripts.admin.bulk import act_on
 from scripts.admin.common import Source, administers, bulk, list_forms, one_form, user_argument
-from scripts.admin.output import Column, Form, note, print_items, print_json, show_time
+from scripts.admin.output import Column, Form, print_json, print_page, say, show_time
 from scripts.admin.road import Wanted, administration_of
 
 _COLUMNS: Sequence[Column[Account]] = (
@@ -109,7 +109,7 @@ def show(user: str, form: Form, wanted: Wanted) -> None:
         print_json(found)
         return
     locked = f"until {show_time(found.locked_until)}" if found.locked_until else "no"
-    click.echo(f"{found.name}")
+    say(found.name)
     click.echo(f"  MFA since:      {show_time(found.adopted_at)}")
     click.echo(f"  barred since:   {show_time(found.barred_at)}")
     click.echo(f"  codes locked:   {locked}")
@@ -149,12 +149,7 @@ def list_users(
     """
     with administration_of(wanted) as administration:
         page = administration.accounts(AccountFilter(prefix, adopted, locked, barred), limit, after)
-    if form is Form.JSON:
-        print_json(page)
-        return
-    print_items(form, Account, page.items, _COLUMNS)
-    if page.next_cursor is not None:
-        note(f"more: --after {page.next_cursor}")
+    print_page(form, Account, page, _COLUMNS, "--after")
 
 
 @click.command("report-adoption")

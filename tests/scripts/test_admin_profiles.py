@@ -13,8 +13,9 @@ from harness.accounts import Account
 from odd_server import answering, http
 
 from scripts.admin import transport
-from scripts.admin.administration import AccessToken, RoadError
-from scripts.admin.output import csv_cell, print_csv, print_table, printable
+from scripts.admin.administration import AccessToken, Page, RoadError
+from scripts.admin.common import TOKEN_COLUMNS
+from scripts.admin.output import Form, csv_cell, print_csv, print_page, print_table, printable
 from scripts.admin.transport import Transport
 from store.access_tokens import Scope
 
@@ -194,6 +195,23 @@ def test_a_list_without_end_is_given_up(desk: Desk, count: int) -> None:
     assert len(refused.errors.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["show-user", "unlock-user", "list-sessions"])
+def test_names_from_a_server_are_shown_without_harm(desk: Desk, command: str) -> None:
+    """What a terminal would act on is escaped, in a table and in a sentence."""
+    times = dict.fromkeys(("knownSince", "adoptedAt", "barredAt", "lockedUntil"))
+    session = {"id": "\x1b[2J", "protocol": "web", "stage": "full", "confirmed": True}
+    session |= {"address": None, "agent": "\x1b[2J", "current": False}
+    session |= dict.fromkeys(("createdAt", "seenAt"), "2026-11-24T12:00:00Z")
+    found = [session] if command == "list-sessions" else []
+    whole = {"name": "\x1b[2Jruth", "wrongCodes": 0, **times, "left": 0, "items": found}
+    answer = http("200 OK", json.dumps(whole).encode(), "application/json", "Connection: close")
+    with answering(answer) as server:
+        told = desk.run(command, "ruth", "--server", server.url, SFTP_MFA_TOKEN=TOKEN)
+    assert (told.status, told.errors) == (0, "")
+    assert "\\x1b[2J" in told.output
+    assert "\x1b" not in told.output
+
+
 def test_an_answer_that_comes_drop_by_drop_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """No single wait is long, so the whole is bounded."""
     monkeypatch.setattr(transport, "_SECONDS", 0.5)
@@ -229,6 +247,13 @@ def test_a_table_keeps_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["A     B", "\u4f60\u597d  x", "e\u0301     \\x1b[2J\\u202e"]
     assert printable("a\nb") == "a\\nb"
+
+
+def test_a_page_tells_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """The cursor is the server's word."""
+    page: Page[AccessToken] = Page([], "\x1b[2J")
+    print_page(Form.TABLE, AccessToken, page, TOKEN_COLUMNS, "--cursor")
+    assert capsys.readouterr().err == "more: --cursor \\x1b[2J\n"
 
 
 def test_json_has_names_as_they_are(job: Desk, account: Account) -> None:

@@ -1,5 +1,6 @@
 """The Debian package on clean systems: it comes, is upgraded and goes without a trace."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -99,8 +100,23 @@ def test_environment_is_whole_and_its_own(root: Root) -> None:
     root.run("dpkg", "--verify", "sftp-mfa")
 
 
+_JOURNAL = "/var/backups/sftp-mfa/unfinished.json"
+_CUT_OFF = json.dumps(
+    {
+        "config": "/etc/sftp-mfa/config.toml",
+        "paths": ["/etc/pam.d/sshd"],
+        "existed": ["/etc/pam.d/sshd"],
+        "originals": {},
+        "written": {},
+    }
+)
+
+
 def test_is_not_removed_while_a_pam_service_needs_it(root: Root) -> None:
-    """A PAM line whose module is gone lets nobody in; the operator is told which file has it."""
+    """A PAM line whose module is gone lets nobody in; the operator is told which file has it.
+
+    An installation that was cut off is undone with the removal.
+    """
     root.write("/etc/pam.d/other-door", "auth required pam_sftp_mfa.so password\n")
     refused = root.run("dpkg", "--remove", "sftp-mfa", check=False)
     assert refused.returncode != 0
@@ -112,7 +128,12 @@ def test_is_not_removed_while_a_pam_service_needs_it(root: Root) -> None:
     root.run("sftp-mfa", "--version")
     assert root.shell("find /usr/lib -name pam_sftp_mfa.so")
     root.write("/srv/pam/other-door", "# auth required pam_sftp_mfa.so password\n")
+    root.write(_JOURNAL, _CUT_OFF)
+    root.path(_JOURNAL).parent.chmod(0o700)
+    root.write("/etc/pam.d/.sshd.sftp-mfa-new", "of an installation that was cut off")
     root.run("dpkg", "--remove", "sftp-mfa")
+    assert not root.path(_JOURNAL).exists()
+    assert not root.path("/etc/pam.d/.sshd.sftp-mfa-new").exists()
     assert root.shell("find /usr/lib -name pam_sftp_mfa.so") == ""
 
 
@@ -133,24 +154,22 @@ def test_upgrade_that_the_store_cannot_follow_says_so_and_goes_on_later(
 
 def test_shells_complete_commands_and_man_has_their_pages(root: Root) -> None:
     """They are where bash, zsh, fish and man look, and bash itself takes them."""
-    completions = {
-        "bash": "/usr/share/bash-completion/completions/{}",
-        "zsh": "/usr/share/zsh/vendor-completions/_{}",
-        "fish": "/usr/share/fish/vendor_completions.d/{}.fish",
-    }
+    share = "/usr/share"
     for program in ("sftp-mfa", "sftp-mfa-admin", "sftp-mfa-cli"):
-        for shell, place in completions.items():
-            shipped = root.read(place.format(program))
-            assert shipped == root.run(program, "completion", shell).stdout
-        assert root.path(f"/usr/share/man/man1/{program}.1.gz").exists()
+        for_zsh = root.read(f"{share}/zsh/vendor-completions/_{program}")
+        assert for_zsh.startswith(f"#compdef {program}\n")
+        for_fish = root.read(f"{share}/fish/vendor_completions.d/{program}.fish")
+        assert f"complete --no-files --command {program} " in for_fish
+        assert root.path(f"{share}/bash-completion/completions/{program}").exists()
+        assert root.path(f"{share}/man/man1/{program}.1.gz").exists()
     script = f"""
-        . {completions["bash"].format("sftp-mfa")}
+        . {share}/bash-completion/completions/sftp-mfa
         COMP_WORDS=(sftp-mfa unin) COMP_CWORD=1
         $(complete -p sftp-mfa | sed 's/.*-F \\(\\S*\\).*/\\1/') sftp-mfa unin sftp-mfa
         echo "${{COMPREPLY[@]}}"
     """
     assert root.run("bash", "-euc", script).stdout == "uninstall\n"
-    assert root.path("/usr/share/man/man1/sftp-mfa-recover-install.1.gz").exists()
+    assert root.path(f"{share}/man/man1/sftp-mfa-recover-install.1.gz").exists()
 
 
 def test_lintian_finds_no_error() -> None:

@@ -313,6 +313,16 @@ def test_used_recovery_code_is_not_made_fresh(store: Store, clock: Clock) -> Non
     assert problems(store) == []
 
 
+def test_recovery_code_that_was_taken_away_shows(store: Store, clock: Clock) -> None:
+    """On paper its owner still has it, and would find it worthless in need."""
+    enroll(store, clock)
+    assert problems(store) == []
+    assert write(
+        store, "DELETE FROM recovery_codes WHERE digest = (SELECT min(digest) FROM recovery_codes)"
+    )
+    assert problems(store) == ["factors or recovery codes were added, removed or put back"]
+
+
 def test_token_of_somebody_can_be_revoked_beside_one_that_was_put_in(store: Store) -> None:
     """Nobody keeps an owner from ending a token; that another was put in goes on record."""
     _, mine = store.access_tokens.issue("alice", "job", ROOT)

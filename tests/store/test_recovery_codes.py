@@ -123,6 +123,7 @@ def test_code_of_another_account_is_wrong(store: Store, clock: Clock, paper: lis
     enroll(store, clock, "bob")
     assert try_code(store, paper[0], "bob") == WRONG
     assert try_code(store, paper[0]) == ACCEPTED
+    assert [store.recovery_codes.left(name) for name in ("alice", "bob")] == [9, 10]
 
 
 def test_none_are_made_before_mfa_is_adopted(store: Store, clock: Clock) -> None:

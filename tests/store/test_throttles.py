@@ -98,9 +98,12 @@ def test_right_password_forgets_the_accounts_wrong_ones(store: Store) -> None:
 
 
 def test_closed_gate_of_one_account_leaves_others_alone(store: Store) -> None:
-    """Nor does it close SFTP: see the design."""
+    """Nor does it close SFTP: see the design. One that others closed stays closed as well."""
+    guess(store, "bob")
     guess(store, times=10)
-    assert guess(store, "bob") == [0]
+    assert guess(store, "bob", times=10) == [0] * 9 + [MINUTE]
+    assert sign_in(store, "carol") == 0
+    assert guess(store, "bob") == guess(store) == [MINUTE]
     assert store.authentication.accept_password(attempt("alice"))
 
 

@@ -206,15 +206,15 @@ def test_name_that_could_deceive_is_refused(store: Store, name: str) -> None:
 
 def test_factors_are_listed_oldest_first(store: Store, clock: Clock) -> None:
     """Pending ones too, and nobody else's."""
-    first = enroll(store, clock, name="first")
-    clock.move(1)
-    second = enroll(store, clock, name="second")
-    clock.move(1)
-    third = begin(store, clock, name="third")
+    phones = []
+    for number in range(4):
+        phones.append(enroll(store, clock, name=f"phone {number}"))
+        clock.move(1)
+    phones.append(begin(store, clock, name="pending"))
     enroll(store, clock, "bob")
     listed = store.totp_factors.list("alice")
-    assert [factor.id for factor in listed] == [first.id, second.id, third.id]
-    assert [factor.completed_at is None for factor in listed] == [False, False, True]
+    assert [factor.id for factor in listed] == [phone.id for phone in phones]
+    assert [factor.completed_at is None for factor in listed] == [False] * 4 + [True]
 
 
 def test_use_is_noted(store: Store, clock: Clock) -> None:

@@ -139,6 +139,7 @@ def test_session_that_was_put_in_opens_nothing(store: Store, clock: Clock) -> No
     with pytest.raises(TamperedError):
         store.sessions.rise(session, ROOT)
     assert problems(store) == [f"the session {session.id} was added or changed"]
+    assert {found.account for found in store.audit_log.verify()} == {"alice"}
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ def test_clock_that_jumps_ends_a_session(store: Store, clock: Clock, hours: int)
 
 def test_rising_gives_a_new_secret_and_ends_the_old_one(store: Store, clock: Clock) -> None:
     """Who had seen the secret from before the code is not in with it."""
+    begin(store, who=attempt("bob", Protocol.WEB))
     before, session = begin(store, Stage.CODE)
     clock.move(MINUTE)
     after, risen = store.sessions.rise(session, actor_in(session))
@@ -127,6 +128,7 @@ def test_rising_gives_a_new_secret_and_ends_the_old_one(store: Store, clock: Clo
 @pytest.mark.parametrize("end", ["time", "end", "bar"])
 def test_session_that_ended_does_not_rise(store: Store, clock: Clock, end: str) -> None:
     """By its time, by signing out, by an administrator who barred the account."""
+    begin(store, who=attempt("bob", Protocol.WEB))
     _, session = begin(store, Stage.CODE)
     if end == "time":
         clock.move(5 * MINUTE)

@@ -15,6 +15,7 @@ import pytest
 from browser import Visitor
 from client import Client
 from harness.accounts import Account
+from harness.processes import descendants
 from harness.sandbox import checkout, command
 from harness.waiting import until
 from playwright.sync_api import Browser
@@ -52,12 +53,13 @@ def test_a_new_certificate_is_used_after_sighup(
     client.sign_in(account)
     before = presented(host)
     make_certificate(host.installation.folder, "renewed")
+    workers = set(descendants(host.web.pid))
     host.web.signal(signal.SIGHUP)
     # The old worker answers for a few seconds more, beside the new one.
-    settled = lambda: before not in {presented(host) for _ in range(8)}  # noqa: E731
-    until(settled, "the new certificate", 20)
-    assert client.is_signed_in()
+    until(lambda: not workers <= set(descendants(host.web.pid)), "the old worker's end", 30)
     after = presented(host)
+    assert after != before
+    assert client.is_signed_in()
     (host.installation.folder / "cert.pem").write_text("broken")
     host.web.signal(signal.SIGHUP)
     until(lambda: "certificate from before" in host.web.output(), "the complaint")

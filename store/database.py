@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,29 +138,9 @@ def _sqlite_engine(url: URL, wait: float) -> Engine:
         message = "store.url: SQLite needs an absolute path (sqlite:////var/lib/…)"
         raise StoreUnavailableError(message)
 
-    def connect() -> sqlite3.Connection:
-        if Path(path).exists() and not os.access(path, os.W_OK):
-            # SQLite would open it for reading, and the connection would stay so for good: a store
-            # that was made writable again would still refuse.
-            message = "the store's file is readonly"
-            raise sqlite3.OperationalError(message)
-        # mode=rw: a store that has gone missing is an error, never a new and empty store.
-        connection = sqlite3.connect(
-            f"{Path(path).as_uri()}?mode=rw",
-            uri=True,
-            timeout=wait,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        _use_log(connection, wait)
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        return connection
-
     engine = create_engine(
         "sqlite://",
-        creator=connect,
+        creator=partial(_open_sqlite, path, wait),
         poolclass=QueuePool,
         paramstyle="named",
         pool_size=_POOL_SIZE,
@@ -220,6 +201,27 @@ def _postgresql_engine(url: URL, wait: float, *, in_no_hurry: bool) -> Engine:
         return connection
 
     return engine
+
+
+def _open_sqlite(path: str, wait: float) -> sqlite3.Connection:
+    if Path(path).exists() and not os.access(path, os.W_OK):
+        # SQLite would open it for reading, and the connection would stay so for good: a store
+        # that was made writable again would still refuse.
+        message = "the store's file is readonly"
+        raise sqlite3.OperationalError(message)
+    # mode=rw: a store that has gone missing is an error, never a new and empty store.
+    connection = sqlite3.connect(
+        f"{Path(path).as_uri()}?mode=rw",
+        uri=True,
+        timeout=wait,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    _use_log(connection, wait)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    return connection
 
 
 def _use_log(connection: sqlite3.Connection, wait: float) -> None:

@@ -58,6 +58,7 @@ class Helper:
         self._sessions: set[Session] = set()
         self._counts = Counts()
         self._metrics = self._metrics_file()
+        self._manager = _ServiceManager()
         self._most = settings.pam.max_conversations
 
     def serve(self) -> None:
@@ -68,11 +69,11 @@ class Helper:
         self._crew.listen(self._listener.fileno(), self._accept)
         self._crew.start()
         try:
-            _notify(b"READY=1")
+            self._manager.tell(b"READY=1")
             _log.info("ready on %s", self._settings.socket)
             self._look_after(stop)
         finally:
-            _notify(b"STOPPING=1")
+            self._manager.tell(b"STOPPING=1")
             self._end()
         _log.info("stopped")
 
@@ -97,7 +98,7 @@ class Helper:
             if select.select([stop], [], [], _SWEEP_SECONDS)[0]:
                 return
             if "WATCHDOG_USEC" in os.environ:
-                _notify(b"WATCHDOG=1")
+                self._manager.tell(b"WATCHDOG=1")
             now = time.monotonic()
             for session in list(self._sessions):
                 session.expire(now)
@@ -123,9 +124,11 @@ class Helper:
             _log.warning("housekeeping: %s", error)
 
     def _accept(self) -> None:
-        session = self._next_session()
-        # For the next one, now that this one is counted.
-        self._crew.listen(self._listener.fileno(), self._accept)
+        try:
+            session = self._next_session()
+        finally:
+            # For the next one, now that this one is counted, or whatever went wrong with it.
+            self._crew.listen(self._listener.fileno(), self._accept)
         if session is not None:
             session.serve()
 
@@ -260,11 +263,17 @@ def _raise_descriptor_limit() -> int:
     return max(1, hard - _SPARE_DESCRIPTORS)
 
 
-def _notify(state: bytes) -> None:
-    """Tell the service manager (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    name = "\0" + address[1:] if address.startswith("@") else address
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
-        channel.sendto(state, name)
+class _ServiceManager:
+    """Told of the helper's state (sd_notify(3)), where one wants to hear of it."""
+
+    def __init__(self) -> None:
+        """Take the descriptor at the start: later there may be none left."""
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    def tell(self, state: bytes) -> None:
+        """Tell it; never fails."""
+        if self._address:
+            with contextlib.suppress(OSError):
+                self._channel.sendto(state, self._address)

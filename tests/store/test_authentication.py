@@ -46,7 +46,9 @@ def test_account_never_met_needs_a_password_only(store: Store) -> None:
 def test_pending_enrollment_changes_nothing(store: Store) -> None:
     """Who began to enroll and went away is not asked for a code."""
     store.totp_factors.begin("alice", "phone", ROOT)
-    assert not store.authentication.factors_of("alice").totp
+    held = store.authentication.factors_of("alice")
+    assert not held.totp
+    assert not held.needs_code
     assert store.authentication.accept_password(attempt()) == PASSWORD_IS_ENOUGH
 
 

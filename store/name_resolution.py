@@ -70,8 +70,17 @@ def _look_up(host: str) -> "Future[list[str]]":
     with _changing:
         lookup = _under_way.get(host)
         if lookup is None:
-            lookup = _under_way[host] = Future()
-            threading.Thread(target=_answer, args=(host, lookup), daemon=True).start()
+            lookup = Future()
+            try:
+                # It waits for the lock before it takes its name out again.
+                threading.Thread(target=_answer, args=(host, lookup), daemon=True).start()
+            except RuntimeError as error:
+                message = (
+                    f"{host} cannot be looked up: no thread can be started: "
+                    "raise the limit of processes (TasksMax=)"
+                )
+                raise StoreUnavailableError(message) from error
+            _under_way[host] = lookup
         return lookup
 
 

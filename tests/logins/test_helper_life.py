@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pass_socket
 import pytest
+import short_of_memory
 from harness.accounts import Account
 from harness.processes import Process
 from harness.relay_client import RelayClient
@@ -282,7 +283,21 @@ def test_short_of_descriptors_it_says_so_and_goes_on_by_itself(
     hosts: Hosts, account: Account
 ) -> None:
     """Who comes then waits or is refused; the log is not filled with the one complaint."""
-    host = hosts.make()
+    host = hosts.make(start=False)
+    name = str(host.installation.folder / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
+        manager.bind(name)
+        Path(name).chmod(0o666)
+        watched = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "5000000"}
+        host.installation.start(environment=watched)
+        outlast_a_shortage(host, account)
+        assert helper(host).stop() == 0
+        assert manager.recv(100) == b"READY=1"
+        assert manager.recv(100) == b"WATCHDOG=1"
+
+
+def outlast_a_shortage(host: Host, account: Account) -> None:
+    """Take descriptors away for a while that is longer than it takes to tell of one's life."""
     pid = helper(host).pid
     assert gets_in(host.sshd, account, account.password)
     held = len(list(Path(f"/proc/{pid}/fd").iterdir()))
@@ -295,12 +310,21 @@ def test_short_of_descriptors_it_says_so_and_goes_on_by_itself(
     )
     clients = [RelayClient(host.installation.socket) for _ in range(20)]
     advice = "raise LimitNOFILE"
-    until(lambda: host.installation.log().count(advice) > 1, "the helper complains twice", 20)
+    until(lambda: host.installation.log().count(advice) > 3, "the helper complains often", 20)
     for client in clients:
         client.socket.close()
     until(lambda: not host.conversations(), "no conversation left")
     assert gets_in(host.sshd, account, account.password)
     assert host.installation.log().count(advice) < len(clients)
+
+
+def test_a_connection_that_it_cannot_take_costs_no_other(hosts: Hosts, account: Account) -> None:
+    """Whatever went wrong with one, the helper goes on listening."""
+    host = hosts.make(start=False)
+    script = str(short_of_memory.__file__)
+    host.installation.start([sys.executable, "-P", script, str(host.installation.config)])
+    until(lambda: "MemoryError" in host.installation.log(), "it ran short of memory")
+    assert gets_in(host.sshd, account, account.password)
 
 
 def refusal(client: RelayClient) -> bytes:

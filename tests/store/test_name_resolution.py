@@ -41,6 +41,20 @@ for _ in range(int(times)):
 print(json.dumps({"said": said, "threads": threading.active_count()}))
 sys.stdout.flush()
 """
+STARVES = """
+import resource
+from store.errors import StoreError
+from store.name_resolution import with_addresses
+
+_, most = resource.getrlimit(resource.RLIMIT_NPROC)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, most))
+try:
+    with_addresses({"host": "localhost"}, 1)
+except StoreError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+print(with_addresses({"host": "localhost", "port": "5432"}, 10)["host"].partition(",")[0])
+"""
 
 
 @pytest.fixture
@@ -96,3 +110,24 @@ def test_host_whose_name_is_not_found_does_not_keep_others_away(
     ((seconds, text),) = ask(tmp_path, url, key_file)["said"]
     assert text == ""
     assert seconds < WAIT + SLACK
+
+
+def test_without_a_thread_to_spare_it_refuses_and_looks_up_later() -> None:
+    """Who had no thread leaves nobody waiting for an answer that never comes."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", STARVES],
+        user="nobody",
+        group="nogroup",
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    refused, found = done.stdout.splitlines()
+    assert refused == (
+        "localhost cannot be looked up: no thread can be started: raise the limit of processes "
+        "(TasksMax=)"
+    )
+    assert found == "localhost"

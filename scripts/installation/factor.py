@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from scripts import memory
 from scripts.installation.codes import Codes
 from scripts.installation.layout import MFA_USER
 from store import otp
@@ -27,6 +28,7 @@ _CODES = 10
 
 def main() -> int:
     """Begin or end."""
+    memory.keep_private()
     _, config, what = sys.argv
     try:
         settings = load(Path(config))

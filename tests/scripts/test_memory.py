@@ -2,6 +2,7 @@
 
 import resource
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from harness.accounts import Account
+from harness.installation import Installation
 from harness.processes import descendants
 from harness.sandbox import command
 from harness.waiting import until
+from store_lock import locked
 from web_host import WebHost
 
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -76,6 +79,49 @@ def dumping_host() -> Iterator[WebHost]:
         resource.setrlimit(resource.RLIMIT_CORE, before)
     yield made
     made.close()
+
+
+@pytest.fixture
+def installation() -> Iterator[Installation]:
+    """Make a configuration and a store."""
+    made = Installation()
+    yield made
+    made.close()
+
+
+@contextmanager
+def as_the_services_user(module: str, config: Path, *words: str) -> Iterator[int]:
+    """Run a program that root starts for what the services' user alone may do."""
+    with subprocess.Popen(
+        [Path(command("sftp-mfa")).with_name("python"), "-I", "-m", module, config, *words],
+        cwd="/",
+        user="sftp-mfa",
+        group="sftp-mfa",
+        extra_groups=[],
+        stderr=subprocess.DEVNULL,
+    ) as program:
+        yield program.pid
+        program.kill()
+
+
+def test_the_authenticator_of_the_proof_is_private(installation: Installation) -> None:
+    """It waits for the store, whose keys it has, until the test has seen so."""
+    with (
+        locked(installation.database),
+        as_the_services_user("scripts.installation.factor", installation.config, "end") as pid,
+    ):
+        until(lambda: is_private(pid), "the program's memory private", 10)
+
+
+def test_who_asks_the_databases_clock_is_private(installation: Installation) -> None:
+    """It waits for a database, whose password it has, until the test has seen so."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://sftp_mfa:secret@127.0.0.1:{silent.getsockname()[1]}/sftp_mfa"
+        before = installation.config.read_text()
+        kept = f"sqlite:///{installation.database}"
+        installation.config.write_text(before.replace(kept, url))
+        with as_the_services_user("scripts.doctor.database_clock", installation.config) as pid:
+            until(lambda: is_private(pid), "the program's memory private", 10)
 
 
 def test_services_are_private(dumping_host: WebHost) -> None:

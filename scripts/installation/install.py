@@ -120,6 +120,7 @@ def install(wishes: Wishes, planned: Plan, say: Say) -> None:
                 raise
             message = f"{_told(error)}; everything was put back"
             raise UndoneError(message) from error
+        files.settle(changing.paths)
 
 
 def _record(wishes: Wishes, planned: Plan, settings: Settings) -> State:
@@ -167,7 +168,6 @@ def _change_and_prove(
         manager.start(layout.AUDIT_UNIT)
         say(f"started {layout.AUDIT_UNIT}")
     state.commit()
-    files.settle(changing.paths)
 
 
 def _start_helper(manager: ServiceManager, settings: Settings, say: Say) -> None:

@@ -240,7 +240,7 @@ def test_what_is_typed_is_not_in_any_log(
 def test_without_the_broker_nobody_comes_in(
     web_hosts: Callable[..., WebHost], account: Account
 ) -> None:
-    """The pages say that they are not available, the metrics too; they come back with the broker."""
+    """Pages say that they are not available, the metrics too; they come back with the broker."""
     host = web_hosts(more="public_metrics = true\n")
     client = Client(host, "192.0.2.1")
     with stopped_broker(host):

@@ -37,6 +37,8 @@ _WORKERS = 8
 _BACKLOG = 1024
 _SWEEP_SECONDS = 2.0
 _PAUSE_SECONDS = 1.0
+_START_SECONDS = 2.0
+_LOCK_PAUSE_SECONDS = 0.01
 _FIRST_PASSED_DESCRIPTOR = 3  # sd_listen_fds(3)
 _SPARE_DESCRIPTORS = 64
 _PEER = struct.Struct("3i")
@@ -210,13 +212,27 @@ def _passed(path: Path) -> socket.socket | None:
 
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep another helper out that starts as well, lest each removes the other's socket."""
+    """Keep another helper out that starts as well, lest each removes the other's socket.
+
+    Who may read a folder may lock it, and everybody may read this one: who holds it for longer than
+    a start takes is no helper, and keeps none from starting.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        deadline = time.monotonic() + _START_SECONDS
+        while not _locks(descriptor) and time.monotonic() < deadline:
+            time.sleep(_LOCK_PAUSE_SECONDS)
         yield
     finally:
         os.close(descriptor)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _remove_stale(path: Path) -> None:

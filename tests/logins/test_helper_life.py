@@ -122,6 +122,25 @@ def winner(rivals: list[Process]) -> Process:
     return served
 
 
+def test_nobody_keeps_it_from_starting_by_a_lock_on_its_folder(
+    hosts: Hosts, account: Account
+) -> None:
+    """Who may read a folder may lock it (flock(2)): everybody, here."""
+    host = hosts.make()
+    host.installation.stop()
+    folder = str(host.installation.socket.parent)
+    hold = ["flock", "--no-fork", folder, "sh", "-c", "echo held; exec sleep 60"]
+    with subprocess.Popen(hold, user=account.uid, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        try:
+            host.installation.start()
+            assert gets_in(host.sshd, account, account.password)
+            assert holder.poll() is None
+        finally:
+            holder.kill()
+
+
 def start_rival(host: Host, number: int) -> Process:
     """Start a helper of the same configuration."""
     log = host.installation.folder / f"rival{number}.log"

@@ -124,6 +124,8 @@ class Helper:
             self._store.housekeeping.run()
         except StoreError as error:
             _log.warning("housekeeping: %s", error)
+        except Exception:  # noqa: BLE001 - nobody asks for what comes of it
+            _log.exception("a fault of this program")
 
     def _accept(self) -> None:
         try:

@@ -45,8 +45,8 @@ def with_addresses(options: Mapping[str, Any], wait: float) -> dict[str, Any]:
             found += [(host, address, port) for address in addresses]
     if not found:
         message = (
-            f"no name of the database's hosts could be looked up ({'; '.join(problems)}): "
-            "check store.url, and the name service of this machine"
+            "the store cannot be used: no name of its hosts could be looked up "
+            f"({'; '.join(problems)}): check store.url, and the name service of this machine"
         )
         raise StoreUnavailableError(message)
     names, addresses, ports = map(list, zip(*found, strict=True))
@@ -76,8 +76,8 @@ def _look_up(host: str) -> "Future[list[str]]":
                 threading.Thread(target=_answer, args=(host, lookup), daemon=True).start()
             except RuntimeError as error:
                 message = (
-                    f"{host} cannot be looked up: no thread can be started: "
-                    "raise the limit of processes (TasksMax=)"
+                    f"the store cannot be used: {host} cannot be looked up: no thread can be "
+                    "started: raise the limit of processes (TasksMax=)"
                 )
                 raise StoreUnavailableError(message) from error
             _under_way[host] = lookup

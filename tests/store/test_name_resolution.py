@@ -127,7 +127,7 @@ def test_without_a_thread_to_spare_it_refuses_and_looks_up_later() -> None:
     assert done.stderr == ""
     refused, found = done.stdout.splitlines()
     assert refused == (
-        "localhost cannot be looked up: no thread can be started: raise the limit of processes "
-        "(TasksMax=)"
+        "the store cannot be used: localhost cannot be looked up: no thread can be started: "
+        "raise the limit of processes (TasksMax=)"
     )
     assert found == "localhost"

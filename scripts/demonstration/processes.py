@@ -74,8 +74,11 @@ class Gated:
 
 def end(processes: Iterable[Process]) -> None:
     """End processes and all that they started: they are asked first, and forced after a while."""
-    family = [one for process in processes for one in (*_descendants(process), process)]
+    roots = list(processes)
+    family: dict[Process, None] = {}
     for number in (signal.SIGTERM, signal.SIGKILL):
+        # Again: a server may have started another worker meanwhile.
+        family |= {one: None for root in roots for one in (*_descendants(root), root)}
         for one in family:
             one.signal(number)
         deadline = time.monotonic() + _PATIENCE

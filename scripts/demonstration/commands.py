@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from scripts.demonstration.processes import ENVIRONMENT, GATE, GO, Process, end
+
 _SECONDS = 600
 _LINES = 15
-
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-"""For all that does not need the caller's: nothing of root's own settings reaches it."""
 
 
 class QuickstartError(Exception):
@@ -30,10 +29,10 @@ def run(*argv: str | Path, given: str = "", environment: dict[str, str] | None =
     """Run a program to its end and give what it printed; QuickstartError if it fails.
 
     It has a session of its own: Ctrl-C reaches this program, which then ends the other and all
-    that it started.
+    that it started. It does not begin before this one is ready for that.
     """
     with subprocess.Popen(  # noqa: S603 - the callers' lists are constant or checked
-        argv,
+        [*GATE, *argv],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -44,17 +43,27 @@ def run(*argv: str | Path, given: str = "", environment: dict[str, str] | None =
         start_new_session=True,
     ) as process:
         try:
-            output, errors = process.communicate(given, timeout=_SECONDS)
+            output, errors = process.communicate(f"{GO}{given}", timeout=_SECONDS)
         except subprocess.TimeoutExpired as error:
-            os.killpg(process.pid, signal.SIGKILL)
+            _end(process.pid)
             message = f"{argv[0]} was still running after {_SECONDS} s"
             raise QuickstartError(message) from error
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            _end(process.pid)
             raise
     if process.returncode != 0:
         raise QuickstartError(_failure(argv, errors or output))
     return output
+
+
+def _end(pid: int) -> None:
+    """End a program with all that it started, and see them gone: their folder may go next."""
+    program = Process.of(pid)
+    try:
+        if program is not None:
+            end([program])
+    finally:
+        os.killpg(pid, signal.SIGKILL)  # also who has lost its parent, or who is not waited for
 
 
 def callers_environment() -> dict[str, str]:

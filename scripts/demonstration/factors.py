@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.demonstration.commands import ENVIRONMENT, QuickstartError, run
+from scripts.demonstration.commands import QuickstartError, run
 from scripts.demonstration.layout import ADMIN, DEMO_ACCOUNT, SOURCE, VENV
+from scripts.demonstration.processes import ENVIRONMENT
 
 _STEP = 30
 _PATIENCE = 60

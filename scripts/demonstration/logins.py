@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 
-from scripts.demonstration.commands import ENVIRONMENT
 from scripts.demonstration.factors import Authenticator, Token
 from scripts.demonstration.layout import DEMO_ACCOUNT, HOST, KNOWN_HOSTS, PLACE
+from scripts.demonstration.processes import ENVIRONMENT
 from scripts.demonstration.record import Login
 
 _PATIENCE = 90.0

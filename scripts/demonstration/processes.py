@@ -9,9 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.demonstration.commands import ENVIRONMENT
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+"""For all that does not need the caller's: nothing of root's own settings reaches it."""
 
-_GATE = 'read -r go && exec "$@" </dev/null'
+GATE = ("/bin/sh", "-c", 'read -r go && exec "$@"', "sh")
+"""Begins the program behind it once a line lets it go; never, if whoever started it has ended."""
+GO = "go\n"
 _PATIENCE = 5.0
 _PAUSE = 0.02
 
@@ -53,7 +56,7 @@ class Gated:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             self._child = subprocess.Popen(  # noqa: S603 - the services' lists are our own
-                ["/bin/sh", "-c", _GATE, "sh", *map(str, argv)],
+                [*GATE, *map(str, argv)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -69,7 +72,7 @@ class Gated:
         """Let it begin."""
         if self._child.stdin is not None:
             with suppress(BrokenPipeError), self._child.stdin as gate:
-                gate.write(b"go\n")
+                gate.write(GO.encode())
 
 
 def end(processes: Iterable[Process]) -> None:

@@ -411,8 +411,8 @@ def test_start_that_is_interrupted_leaves_nothing(machine: Machine, number: sign
     before = machine.contents()
     process = begin(machine)
     send(process, number)
-    process.communicate()
-    assert process.returncode == 130
+    _, told = process.communicate()
+    assert process.returncode == 130, told
     # What it killed may take a moment to be gone.
     until(lambda: not any(" venv " in line for line in machine.processes()), "the build's end")
     assert machine.contents() == before

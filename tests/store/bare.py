@@ -1,8 +1,9 @@
 """A database without the store over it, which would take longer than what is done with it."""
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,15 @@ _OTHERS = (
 )
 
 
-class Bare:
+class Bare(ABC):
     """Reads and writes whole tables."""
 
     mark: str
     """How the driver writes a value's name."""
 
-    @contextmanager
-    def connected(self) -> Iterator[Any]:
+    @abstractmethod
+    def connected(self) -> AbstractContextManager[Any]:
         """Lend a connection that commits by itself."""
-        raise NotImplementedError
 
     def empty(self, cursor: Any) -> None:
         """Delete everything."""

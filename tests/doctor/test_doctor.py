@@ -58,6 +58,16 @@ def examine(host: Host) -> tuple[int, dict[str, str], str]:
     return done.returncode, found, texts
 
 
+def examined_beside(host: Host, another: list[str]) -> tuple[int, dict[str, str], str]:
+    """Run it beside another sshd."""
+    host.start("other", another)
+    try:
+        until(lambda: "listening" in host.log("other"), "the other sshd")
+        return examine(host)
+    finally:
+        host.stop("other")
+
+
 def good_machine_has_no_risk(installed: Host) -> None:
     """Nothing is a risk once the operator has accepted what is meant; public keys are explained."""
     code, found, texts = examine(installed)
@@ -215,12 +225,8 @@ def second_sshd_without_our_stack_is_told(installed: Host) -> None:
     """With its configuration and its port."""
     installed.root.write("/root/other", "Port 2200\nUsePAM yes\nPasswordAuthentication yes\n")
     installed.root.run("ln", "-sf", "/usr/sbin/sshd", "/root/other-sshd")
-    installed.start("other", ["/root/other-sshd", "-D", "-e", "-f", "/root/other"])
-    try:
-        until(lambda: "listening" in installed.log("other"), "the other sshd")
-        code, found, texts = examine(installed)
-    finally:
-        installed.stop("other")
+    argv = ["/root/other-sshd", "-D", "-e", "-f", "/root/other"]
+    code, found, texts = examined_beside(installed, argv)
     assert (code, found["sshd.other"]) == (RISK, "risk")
     assert "/root/other, port 2200" in texts
 
@@ -228,12 +234,7 @@ def second_sshd_without_our_stack_is_told(installed: Host) -> None:
 def settings_of_a_command_line_are_told(installed: Host) -> None:
     """They win against the file, which has all that it must."""
     options = ["-p", "2201", "-o", "PidFile none", "-oUsePAM=no"]
-    installed.start("other", ["/usr/sbin/sshd", "-D", "-e", *options])
-    try:
-        until(lambda: "listening" in installed.log("other"), "the other sshd")
-        code, found, texts = examine(installed)
-    finally:
-        installed.stop("other")
+    code, found, texts = examined_beside(installed, ["/usr/sbin/sshd", "-D", "-e", *options])
     assert (code, found["sshd.other"]) == (RISK, "risk")
     assert "/etc/ssh/sshd_config -o PidFile none -o UsePAM=no, port 2201" in texts
 
